@@ -1,0 +1,250 @@
+//! One type per kind of id, so that no two can be mixed up.
+//!
+//! Ours are TypeIDs: a prefix that says the kind, and a UUIDv7 in Crockford's base 32
+//! (TypeID specification 0.3). `CloudDeviceId` is the device cloud's; it is seen by the adapter,
+//! the store and staff views only.
+
+use std::fmt;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+use crate::port::{Entropy, random_bytes};
+use crate::time::Timestamp;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be an id that begins with `{prefix}_`, followed by 26 characters")]
+pub struct InvalidId {
+    pub prefix: &'static str,
+}
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const SUFFIX_LEN: usize = 26;
+
+fn encode(uuid: Uuid) -> [u8; SUFFIX_LEN] {
+    let value = uuid.as_u128();
+    let mut text = [0; SUFFIX_LEN];
+    for (index, character) in text.iter_mut().enumerate() {
+        let shift = 5 * (SUFFIX_LEN - 1 - index);
+        *character = ALPHABET[((value >> shift) & 0x1f) as usize];
+    }
+    text
+}
+
+fn decode(text: &[u8]) -> Option<Uuid> {
+    // 26 characters hold 130 bits: the first may only carry three.
+    if text.len() != SUFFIX_LEN || text[0] > b'7' {
+        return None;
+    }
+    let mut value: u128 = 0;
+    for character in text {
+        let digit = ALPHABET.iter().position(|letter| letter == character)?;
+        value = (value << 5) | digit as u128;
+    }
+    Some(Uuid::from_u128(value))
+}
+
+/// Draws a UUIDv7 (RFC 9562 §5.7): the time first, so that ids sort by age, then chance.
+fn draw(now: Timestamp, entropy: &dyn Entropy) -> Uuid {
+    let millis = u64::try_from(now.millis()).unwrap_or(0);
+    let random: [u8; 10] = random_bytes(entropy);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+}
+
+macro_rules! id_type {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            pub const PREFIX: &'static str = $prefix;
+
+            pub fn draw(now: Timestamp, entropy: &dyn Entropy) -> Self {
+                Self(draw(now, entropy))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let suffix = encode(self.0);
+                let suffix = std::str::from_utf8(&suffix).expect("the alphabet is ASCII");
+                f.write_str(concat!($prefix, "_"))?;
+                f.write_str(suffix)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                text.strip_prefix(concat!($prefix, "_"))
+                    .and_then(|suffix| decode(suffix.as_bytes()))
+                    .map(Self)
+                    .ok_or(InvalidId { prefix: $prefix })
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+id_type!(CustomerId, "cus");
+id_type!(
+    /// A device as Ostler names it, for as long as it lives, whichever cloud it is on.
+    DeviceId,
+    "dev"
+);
+id_type!(ProductId, "prd");
+id_type!(GrantId, "gra");
+id_type!(CommandId, "cmd");
+id_type!(
+    /// An OAuth client (RFC 6749 §2), never a customer.
+    ClientId,
+    "cli"
+);
+id_type!(StaffId, "stf");
+id_type!(
+    /// One signed-in browser of a customer or staff member.
+    SessionId,
+    "ses"
+);
+id_type!(
+    /// All tokens that descend from one authorization: it ends as a whole.
+    TokenFamilyId,
+    "fam"
+);
+id_type!(TokenId, "tok");
+id_type!(EventId, "evt");
+id_type!(
+    /// One chain of audit entries; each instance that writes extends its own.
+    ChainId,
+    "chn"
+);
+id_type!(RejectedEventId, "rej");
+
+/// A Device ID as the Particle cloud issues it: 24 hexadecimal digits, lower case.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CloudDeviceId(Box<str>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 24 hexadecimal digits")]
+pub struct InvalidCloudDeviceId;
+
+impl CloudDeviceId {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for CloudDeviceId {
+    type Err = InvalidCloudDeviceId;
+
+    /// Upper-case ids name the same device; the cloud itself is careless about them.
+    fn from_str(text: &str) -> Result<Self, InvalidCloudDeviceId> {
+        if text.len() != 24 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(InvalidCloudDeviceId);
+        }
+        Ok(Self(text.to_ascii_lowercase().into()))
+    }
+}
+
+impl fmt::Display for CloudDeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for CloudDeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Repeating(u8);
+    impl Entropy for Repeating {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(self.0);
+        }
+    }
+
+    #[test]
+    fn an_id_reads_as_the_typeid_specification_writes_it() {
+        // The "valid-uuidv7" vector of the TypeID specification.
+        let uuid: Uuid = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        assert_eq!(DeviceId(uuid).to_string(), "dev_01h455vb4pex5vsknk084sn02q");
+        assert_eq!("dev_01h455vb4pex5vsknk084sn02q".parse(), Ok(DeviceId(uuid)));
+    }
+
+    #[test]
+    fn another_kind_an_overflow_or_a_wrong_case_is_refused() {
+        for text in [
+            "cus_01h455vb4pex5vsknk084sn02q",
+            "dev_8zzzzzzzzzzzzzzzzzzzzzzzzz",
+            "dev_01H455VB4PEX5VSKNK084SN02Q",
+            "dev_01h455vb4pex5vsknk084sn02",
+            "dev_01h455vb4pex5vsknk084sn02u",
+            "dev_",
+            "",
+        ] {
+            assert!(text.parse::<DeviceId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_sort_by_the_time_they_were_drawn() {
+        let early = DeviceId::draw(Timestamp::from_millis(1_000), &Repeating(0xff));
+        let late = DeviceId::draw(Timestamp::from_millis(1_001), &Repeating(0));
+        assert!(early < late && early.to_string() < late.to_string());
+    }
+
+    #[test]
+    fn a_cloud_device_id_is_folded_to_lower_case() {
+        let id: CloudDeviceId = "E00FCE68A1B2C3D4E5F60718".parse().unwrap();
+        assert_eq!(id.as_str(), "e00fce68a1b2c3d4e5f60718");
+        for text in [
+            "001",
+            "particle-internal",
+            "e00fce68a1b2c3d4e5f6071g",
+            "e00fce68a1b2c3d4e5f607189",
+        ] {
+            assert!(text.parse::<CloudDeviceId>().is_err(), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(20_000))]
+        #[test]
+        fn every_uuid_survives_the_round_trip(value: u128) {
+            let id = DeviceId(Uuid::from_u128(value));
+            proptest::prop_assert_eq!(id.to_string().parse::<DeviceId>(), Ok(id));
+        }
+
+        #[test]
+        fn no_text_makes_the_parsers_panic(text in "(dev_)?\\PC{0,30}") {
+            drop(text.parse::<DeviceId>());
+            drop(text.parse::<CloudDeviceId>());
+        }
+    }
+}
