@@ -1,0 +1,113 @@
+//! From bytes to values: extractors whose refusals are problem documents that name the place and
+//! the rule.
+//!
+//! They stand in for axum's own, which answer in plain text. What they refuse never reaches a
+//! handler, so no handler checks for malformed input.
+
+mod body;
+mod parameters;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::HeaderMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use body::read_body;
+pub(crate) use body::too_large;
+pub use parameters::{Parameters, ParameterFault, Unknown};
+
+use crate::error::ApiError;
+use crate::problem::{Code, Problem};
+use crate::state::ServerState;
+
+/// A JSON body; as an answer, the same as axum's.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<ServerState> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &ServerState) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            let problem = Problem::new(Code::UnsupportedMediaType).hint("send Content-Type: application/json");
+            return Err(problem.into());
+        }
+        let bytes = read_body(request.into_body(), state.limits().body_bytes).await?;
+        Ok(Self(body::from_json(&bytes)?))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// A form body (`application/x-www-form-urlencoded`). Members that the form does not know are
+/// refused; the OAuth endpoints read theirs with [`Parameters`] instead.
+#[derive(Debug)]
+pub struct Form<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<ServerState> for Form<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &ServerState) -> Result<Self, ApiError> {
+        let parameters = read_form(request, state.limits().body_bytes).await?;
+        Ok(Self(parameters.read(Unknown::Refused).map_err(Problem::from)?))
+    }
+}
+
+/// The pairs of a form body, for those who judge them by other rules (RFC 6749 §3.2).
+pub async fn read_form(request: Request, body_bytes_max: usize) -> Result<Parameters, Problem> {
+    if essence(request.headers()).is_none_or(|essence| essence != "application/x-www-form-urlencoded") {
+        let hint = "send Content-Type: application/x-www-form-urlencoded";
+        return Err(Problem::new(Code::UnsupportedMediaType).hint(hint));
+    }
+    let bytes = read_body(request.into_body(), body_bytes_max).await?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Problem::invalid_pointer("", "must be UTF-8"))?;
+    Ok(Parameters::parse(text)?)
+}
+
+/// The query. Unknown and repeated parameters are refused: a misspelt filter must not widen a list.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let parameters = Parameters::parse(parts.uri.query().unwrap_or_default()).map_err(Problem::from)?;
+        Ok(Self(parameters.read(Unknown::Refused).map_err(Problem::from)?))
+    }
+}
+
+/// What the path holds. An id that does not parse answers exactly as one that nobody has.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(_) => Err(Problem::not_found().into()),
+        }
+    }
+}
+
+/// The media type without its parameters, in lower case.
+fn essence(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let essence = text.split(';').next().unwrap_or_default();
+    Some(essence.trim().to_ascii_lowercase())
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    essence(headers).is_some_and(|essence| {
+        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    })
+}

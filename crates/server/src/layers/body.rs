@@ -1,0 +1,69 @@
+//! The guard on a body: a size that is refused at once, and a time within which it must be there.
+//!
+//! The size of what arrives without a length is judged where the body is read (`extract`), for the
+//! limit depends on the route; here only a length that is too large for every route.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
+
+use crate::config::Limits;
+use crate::extract::too_large;
+use crate::problem::Problem;
+
+/// The body did not arrive in time.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the body did not arrive in time")]
+pub struct BodyOverdue;
+
+pub(super) fn guarded(request: Request, limits: &Limits) -> Result<Request, Problem> {
+    let bytes_max = limits.body_bytes.max(limits.ingest_body_bytes);
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|bytes| bytes > bytes_max as u64) {
+        return Err(too_large(bytes_max));
+    }
+    if request.body().is_end_stream() {
+        return Ok(request);
+    }
+    let deadline = limits.body_deadline;
+    Ok(request.map(|body| Body::new(Timed::new(body, deadline))))
+}
+
+/// One deadline for the whole body: a byte now and then does not extend it.
+struct Timed {
+    body: Body,
+    overdue: Pin<Box<Sleep>>,
+}
+
+impl Timed {
+    fn new(body: Body, deadline: Duration) -> Self {
+        Self { body, overdue: Box::pin(sleep(deadline)) }
+    }
+}
+
+impl HttpBody for Timed {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        self.overdue.as_mut().poll(context).map(|()| Some(Err(BodyOverdue.into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,127 @@
+//! One connection from its first byte to its last, over HTTP/1.1 or HTTP/2.
+
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use metrics::gauge;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Sleep;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use tracing::debug;
+
+use super::Patience;
+use super::activity::{Activity, Watched};
+use crate::layers::address::Peer;
+
+/// How long an HTTP/2 peer may take to answer a ping.
+const PING_DEADLINE: Duration = Duration::from_secs(20);
+/// For telling the peer that we close.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Counts open connections.
+pub(super) struct Counted;
+
+impl Counted {
+    pub fn begin() -> Self {
+        gauge!("ostler_connections_open").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        gauge!("ostler_connections_open").decrement(1.0);
+    }
+}
+
+enum Ended {
+    ByItself,
+    Overdue,
+}
+
+pub(super) async fn serve<S>(stream: S, peer: SocketAddr, router: Router, patience: &Patience, stopping: &CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let activity = Activity::begin(patience.header_deadline, patience.idle_deadline);
+    let io = TokioIo::new(Watched::new(stream, activity.clone()));
+    let watched = activity.clone();
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let in_progress = watched.request_began(request.version());
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Peer(peer));
+        let answer = router.clone().oneshot(request);
+        async move { answer.await.map(|response| in_progress.until_end_of(response)) as Result<_, Infallible> }
+    });
+
+    let protocol = protocol();
+    let mut connection = pin!(protocol.serve_connection(io, service));
+    let mut alarm = pin!(tokio::time::sleep(patience.header_deadline));
+
+    let attended = attend(connection.as_mut(), alarm.as_mut(), &activity);
+    let ended = match stopping.run_until_cancelled(attended).await {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            attend(connection.as_mut(), alarm.as_mut(), &activity).await
+        }
+    };
+    match ended {
+        Ended::ByItself => {}
+        Ended::Overdue => {
+            connection.as_mut().graceful_shutdown();
+            // Whether the peer hears it or not, the connection ends here.
+            drop(tokio::time::timeout(FAREWELL, connection).await);
+        }
+    }
+}
+
+/// Drives the connection for as long as it keeps its deadlines.
+async fn attend<C, E>(mut connection: Pin<&mut C>, mut alarm: Pin<&mut Sleep>, activity: &Activity) -> Ended
+where
+    C: Future<Output = Result<(), E>>,
+    E: Display,
+{
+    poll_fn(|context| {
+        if let Poll::Ready(result) = connection.as_mut().poll(context) {
+            if let Err(error) = result {
+                debug!("a connection broke: {error}");
+            }
+            return Poll::Ready(Ended::ByItself);
+        }
+        // Looked up after the connection was driven, for what it just did moves the deadline.
+        let Some(overdue_at) = activity.overdue_at() else {
+            return Poll::Pending;
+        };
+        if alarm.deadline() != overdue_at {
+            alarm.as_mut().reset(overdue_at);
+        }
+        alarm.as_mut().poll(context).map(|()| Ended::Overdue)
+    })
+    .await
+}
+
+fn protocol() -> auto::Builder<TokioExecutor> {
+    let mut protocol = auto::Builder::new(TokioExecutor::new());
+    protocol.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(64 * 1024);
+    protocol
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(256)
+        .max_header_list_size(32 * 1024)
+        .keep_alive_interval(PING_DEADLINE)
+        .keep_alive_timeout(PING_DEADLINE);
+    protocol
+}
