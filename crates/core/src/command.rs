@@ -33,6 +33,8 @@ pub enum NotSent {
     CredentialRejected,
     /// The product has no cloud connection.
     NotConnected,
+    /// Nobody can say whether the intent is durable, so nothing was sent.
+    IntentUncertain,
 }
 
 /// Why the cloud refused, in neutral words.
@@ -50,7 +52,9 @@ pub enum CloudRefusal {
 pub enum CommandState {
     Accepted,
     Sent { at: Timestamp },
-    Answered { return_value: i32, at: Timestamp },
+    /// `None`: an event that the function's contract names said that the device did it, and the
+    /// number it returned was lost.
+    Answered { return_value: Option<i32>, at: Timestamp },
     Refused { by: RefusedBy, at: Timestamp },
     Offline { at: Timestamp },
     Expired { at: Timestamp },
@@ -149,7 +153,7 @@ impl CommandState {
     /// What a call's outcome makes of an unsettled command.
     pub const fn from_outcome(outcome: CallOutcome, at: Timestamp) -> Self {
         match outcome {
-            CallOutcome::Returned(return_value) => Self::Answered { return_value, at },
+            CallOutcome::Returned(value) => Self::Answered { return_value: Some(value), at },
             CallOutcome::DeviceOffline => Self::Offline { at },
             CallOutcome::NotSent(cause) => Self::Refused {
                 by: RefusedBy::NotSent(cause),
@@ -190,7 +194,7 @@ impl CommandState {
                 by: RefusedBy::NotSent(cause),
                 ..
             } => Some(match cause {
-                NotSent::PermitLapsed => UpstreamCode::NotSent,
+                NotSent::PermitLapsed | NotSent::IntentUncertain => UpstreamCode::NotSent,
                 NotSent::ConnectionFailed => UpstreamCode::Unreachable,
                 NotSent::CircuitOpen => UpstreamCode::CircuitOpen,
                 NotSent::CredentialRejected => UpstreamCode::CredentialRejected,

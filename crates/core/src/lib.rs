@@ -6,8 +6,10 @@
 
 pub mod audit;
 pub mod caller;
+pub mod client;
 pub mod command;
 pub mod contract;
+pub mod email;
 pub mod event;
 pub mod grant;
 pub mod history;
@@ -23,4 +25,5 @@ pub mod product_file;
 pub mod registration;
 pub mod scope;
 pub mod secret;
+pub mod staff;
 pub mod time;

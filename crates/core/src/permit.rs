@@ -57,7 +57,7 @@ impl Ticket {
     }
 
     /// The one step from held to departed: a permit is used once.
-    fn depart(&self) -> bool {
+    pub fn depart(&self) -> bool {
         self.0
             .compare_exchange(HELD, DEPARTED, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
