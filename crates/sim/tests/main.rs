@@ -1,0 +1,7 @@
+//! The simulated cloud from outside: over HTTP, as any client sees it.
+
+mod calls;
+mod streams;
+mod support;
+mod tokens;
+mod webhooks;
