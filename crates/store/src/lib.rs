@@ -1,1 +1,87 @@
+//! SQL over two databases: what Ostler remembers.
+//!
+//! One text of SQL serves SQLite and PostgreSQL; the URL chooses at run time. [`Store`] is concrete,
+//! for one implementation over two databases is no port; tests inject faults at its two choke
+//! points, reads and commits ([`FaultPlan`]). Nothing here decides who may do what, and nothing
+//! outside this crate speaks SQL.
+//!
+//! # Writing a method
+//!
+//! Reads take a connection from [`Store::read`], writes a transaction from [`Store::write`]. A
+//! statement is a `const &str` with `$1`, `$2`; `on!` runs one body on whichever driver is behind
+//! the link; `row!` declares a struct that reads itself by column names; the coats of `value` let
+//! domain types be bound and read (`Text` for ids and names, `Millis` for times, `Digest`, `AsJson`):
+//!
+//! ```ignore
+//! const END_SESSION: &str = "
+//!     UPDATE session SET ended_at = $2 WHERE session_id = $1 AND ended_at IS NULL";
+//!
+//! impl Store {
+//!     /// `false` if it had ended before.
+//!     pub async fn end_session(&self, id: SessionId, by: Actor, now: Timestamp) -> Result<bool, StoreError> {
+//!         let mut tx = self.write(now).await?;
+//!         let ended = on!(tx.link(), |db| sqlx::query(END_SESSION)
+//!             .bind(Text(id))
+//!             .bind(Millis(now))
+//!             .execute(&mut *db)
+//!             .await?
+//!             .rows_affected());
+//!         if ended == 1 {
+//!             tx.audit(Act::new("session.end", by).about("session_id", id));
+//!             tx.change(Change::TokensEnded(…)); // what the read model mirrors
+//!         }
+//!         tx.commit().await?;
+//!         Ok(ended == 1)
+//!     }
+//! }
+//! ```
+//!
+//! A race is settled by the statement (`WHERE … IS NULL`, `ON CONFLICT DO NOTHING`, unique keys), never
+//! by reading first. What the read model answers on the hot path goes through `Shared::recall`,
+//! with the same question as SQL for PostgreSQL beside it. While a [`Tx`] is held, nothing else of
+//! the store may be awaited: it holds the lane. Many rows at once are handed over as one JSON
+//! array (`json_rows!`). Hot writes become an entry of the `writer`, which shares its commits.
 
+mod audit;
+mod db;
+mod devices;
+mod dialect;
+mod error;
+mod facts;
+mod faults;
+mod grants;
+mod identity;
+mod ledger;
+mod lock;
+mod migrate;
+mod page;
+mod product_cache;
+mod products;
+mod read_model;
+mod sealed;
+mod tx;
+mod value;
+mod writer;
+
+pub use audit::{Act, Actor, Detail};
+pub use devices::{DeviceImported, DeviceRecord, DeviceRegistered, Heard, NewDevice, Renamed};
+pub use db::{OpenError, Store, StoreOptions, sqlite_path};
+pub use dialect::Dialect;
+pub use error::StoreError;
+pub use faults::{FaultPlan, FaultPoint, NoFaults};
+pub use grants::{GrantChanged, GrantCreated, GrantEnded, GrantFilter, GrantRecord, Said};
+pub use identity::{
+    CodeRecord, CodeRedeemed, Created, CustomerCredentials, CustomerRecord, EndReason, LoginSession, NewCustomer,
+    NewRefresh, NewStaff, NewTokens, RefreshRecord, Refreshed, RegisteredClient, Rotation, StaffRecord,
+};
+pub use ledger::{
+    By, Command, CommandFilter, Idempotency, IntentRecorded, KEY_LIFETIME, NewCommand, OutcomeRecorded, Refusal,
+    Settlement,
+};
+pub use lock::{InstallationLock, LockError};
+pub use migrate::{MIGRATIONS, MigrateError, Migration};
+pub use page::{LIMIT_MAX, Listed, Page};
+pub use products::{Applied, ApplyError, ProductRecord};
+pub use read_model::{Change, DeviceChange, ReadModel, TokenFacts, TokensOf};
+pub use sealed::{MasterKey, MasterKeys, UnsealError};
+pub use tx::{Conn, Link, Tx};

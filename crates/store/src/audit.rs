@@ -1,0 +1,13 @@
+//! The audit chain in the database: every act of staff, customers and machines, one entry per
+//! commit.
+//!
+//! An entry's body names the acts of that commit with ids and salted digests. What may have to be
+//! forgotten (an e-mail address, a reason) lies in `audit_detail`; deleting it leaves the chain
+//! verifiable. Extending happens inside [`crate::Tx::commit`] and nowhere else.
+
+mod act;
+mod chain;
+
+pub use act::{Act, Actor, Detail};
+pub(crate) use act::digest_text;
+pub(crate) use chain::{ChainHead, adopt_chain, append, chains, new_chain};

@@ -1,0 +1,137 @@
+//! Extending this instance's chain, one entry per commit.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use ostler_core::audit::ChainHash;
+use ostler_core::id::ChainId;
+use ostler_core::port::Entropy;
+use ostler_core::time::Timestamp;
+
+use super::act::{Act, Salted};
+use crate::db::Shared;
+use crate::dialect::json_rows;
+use crate::error::StoreError;
+use crate::tx::{Link, execute, on};
+use crate::value::{Millis, Text};
+
+/// The last entry of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChainHead {
+    pub seq: i64,
+    pub hash: ChainHash,
+}
+
+const CHAINS: &str = "SELECT chain_id FROM audit_chain ORDER BY created_at, chain_id";
+const NEW_CHAIN: &str = "INSERT INTO audit_chain (chain_id, created_at) VALUES ($1, $2)";
+const HEAD: &str = "
+    SELECT seq, hash FROM audit_entry WHERE chain_id = $1 ORDER BY seq DESC LIMIT 1";
+const EXTEND: &str = "
+    INSERT INTO audit_entry (chain_id, seq, at, prev_hash, hash, body)
+    VALUES ($1, $2, $3, $4, $5, $6)";
+const DETAILS: crate::dialect::Pair = json_rows!(
+    "INSERT INTO audit_detail (chain_id, seq, position, subject, salt, detail)
+     SELECT $2, $3, CAST(value->>0 AS BIGINT), value->>1, value->>2, value->>3
+       FROM ", ""
+);
+
+pub(crate) async fn chains(link: Link<'_>) -> Result<Vec<ChainId>, StoreError> {
+    let rows: Vec<(Text<ChainId>,)> = on!(link, |db| sqlx::query_as(CHAINS).fetch_all(&mut *db).await?);
+    Ok(rows.into_iter().map(|(Text(chain_id),)| chain_id).collect())
+}
+
+pub(crate) async fn new_chain(
+    link: Link<'_>,
+    entropy: &dyn Entropy,
+    now: Timestamp,
+) -> Result<ChainId, StoreError> {
+    let chain_id = ChainId::draw(now, entropy);
+    execute!(link, sqlx::query(NEW_CHAIN).bind(Text(chain_id)).bind(Millis(now)));
+    Ok(chain_id)
+}
+
+/// The oldest chain, for a database that only one process extends; a first one if there is none.
+pub(crate) async fn adopt_chain(
+    mut link: Link<'_>,
+    entropy: &dyn Entropy,
+    now: Timestamp,
+) -> Result<ChainId, StoreError> {
+    match chains(link.again()).await?.first() {
+        Some(chain_id) => Ok(*chain_id),
+        None => new_chain(link, entropy, now).await,
+    }
+}
+
+/// Adds one entry with these acts and returns the new head, which counts once the commit has.
+pub(crate) async fn append(
+    mut link: Link<'_>,
+    shared: &Shared,
+    known: Option<ChainHead>,
+    acts: Vec<Act>,
+    now: Timestamp,
+) -> Result<ChainHead, StoreError> {
+    let head = match known {
+        Some(head) => head,
+        None => read_head(link.again(), shared.chain_id).await?,
+    };
+    let (acts, details) = split(acts, &*shared.entropy);
+    let body = serde_json::to_string(&acts).expect("an act is names and text");
+    let seq = head.seq + 1;
+    let hash = head.hash.extend(shared.chain_id, seq, now, &body);
+    execute!(link.again(), sqlx::query(EXTEND)
+        .bind(Text(shared.chain_id))
+        .bind(seq)
+        .bind(Millis(now))
+        .bind(head.hash.0.to_vec())
+        .bind(hash.0.to_vec())
+        .bind(body));
+    if !details.is_empty() {
+        write_details(link, shared.chain_id, seq, &details).await?;
+    }
+    Ok(ChainHead { seq, hash })
+}
+
+async fn read_head(link: Link<'_>, chain_id: ChainId) -> Result<ChainHead, StoreError> {
+    let last: Option<(i64, Vec<u8>)> =
+        on!(link, |db| sqlx::query_as(HEAD).bind(Text(chain_id)).fetch_optional(&mut *db).await?);
+    match last {
+        Some((seq, hash)) => Ok(ChainHead { seq, hash: chain_hash(&hash)? }),
+        None => Ok(ChainHead { seq: 0, hash: ChainHash::GENESIS }),
+    }
+}
+
+pub(super) fn chain_hash(bytes: &[u8]) -> Result<ChainHash, StoreError> {
+    bytes.try_into().map(ChainHash).map_err(|error| StoreError::unreadable("the hash of an audit entry", error))
+}
+
+fn split(acts: Vec<Act>, entropy: &dyn Entropy) -> (Vec<Act>, Vec<(usize, Salted)>) {
+    let mut details = Vec::new();
+    let acts = acts
+        .into_iter()
+        .enumerate()
+        .map(|(position, act)| {
+            let (act, salted) = act.split(entropy);
+            details.extend(salted.map(|salted| (position, salted)));
+            act
+        })
+        .collect();
+    (acts, details)
+}
+
+async fn write_details(
+    link: Link<'_>,
+    chain_id: ChainId,
+    seq: i64,
+    details: &[(usize, Salted)],
+) -> Result<(), StoreError> {
+    let rows: Vec<_> = details
+        .iter()
+        .map(|(position, Salted { detail, salt })| {
+            (position, detail.subject, URL_SAFE_NO_PAD.encode(salt), &detail.text)
+        })
+        .collect();
+    let rows = serde_json::to_string(&rows).expect("a detail is text");
+    let sql = DETAILS.of(link.dialect());
+    execute!(link, sqlx::query(sql).bind(rows).bind(Text(chain_id)).bind(seq));
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! Opening a database, and the two ways in: [`Store::read`] and [`Store::write`].
+//!
+//! SQLite: one connection writes, several read; WAL, synchronous=FULL; an exclusive lock keeps
+//! other writing processes out. PostgreSQL: one pool, synchronous_commit=on. On both, the write
+//! transactions of one instance follow each other in one lane: that is what keeps the read model
+//! and the audit chain exact. Every fault that tests inject strikes here, and nowhere else.
+
+mod postgres;
+mod sqlite;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sqlx::{PgPool, SqlitePool};
+use tokio::sync::Mutex;
+
+use ostler_core::id::ChainId;
+use ostler_core::port::Entropy;
+use ostler_core::time::Timestamp;
+
+use crate::audit::ChainHead;
+use crate::dialect::Dialect;
+use crate::error::StoreError;
+use crate::faults::{FaultPlan, FaultPoint, NoFaults, pass};
+use crate::lock::{InstallationLock, LockError};
+use crate::migrate::{MIGRATIONS, MigrateError, Migration};
+use crate::product_cache::ProductCache;
+use crate::read_model::{Change, Model, ReadModel};
+use crate::sealed::MasterKeys;
+use crate::tx::{Conn, Held, Tx, Work};
+use crate::writer::Writer;
+
+/// What a store needs besides its URL.
+pub struct StoreOptions {
+    pub master_keys: MasterKeys,
+    pub entropy: Arc<dyn Entropy>,
+    pub faults: Arc<dyn FaultPlan>,
+    /// Connections that only read (SQLite), or all connections of this instance (PostgreSQL).
+    pub connections: u32,
+    /// How many entries may wait for the writer before callers are told to come back later.
+    pub queue: usize,
+    /// Applied when the store is opened; tests of upgrades open with fewer.
+    pub migrations: &'static [Migration],
+}
+
+impl StoreOptions {
+    pub fn new(master_keys: MasterKeys, entropy: Arc<dyn Entropy>) -> Self {
+        Self {
+            master_keys,
+            entropy,
+            faults: Arc::new(NoFaults),
+            connections: 8,
+            queue: 4096,
+            migrations: MIGRATIONS,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the database URL must begin with sqlite: or postgres:")]
+    UnknownScheme,
+    #[error("an SQLite database in memory would lose everything; name a file")]
+    InMemory,
+    #[error("the database URL cannot be read")]
+    Url(#[source] sqlx::Error),
+    #[error(transparent)]
+    Locked(#[from] LockError),
+    #[error("the database cannot be opened")]
+    Connect(#[source] sqlx::Error),
+    #[error("the database could not be brought to this version's schema")]
+    Migrate(#[from] MigrateError),
+    #[error("the database could not be read when it was opened")]
+    Load(#[from] StoreError),
+}
+
+/// The database of one installation.
+pub struct Store {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) writer: Writer,
+}
+
+/// What transactions and the writer task need, too.
+pub(crate) struct Shared {
+    db: Db,
+    pub faults: Arc<dyn FaultPlan>,
+    pub keys: MasterKeys,
+    pub entropy: Arc<dyn Entropy>,
+    pub chain_id: ChainId,
+    pub products: ProductCache,
+    lane: Arc<Mutex<Lane>>,
+    model: Option<Model>,
+    _claim: Claim,
+}
+
+/// Held by one write transaction at a time.
+#[derive(Default)]
+pub(crate) struct Lane {
+    /// The last entry of this instance's audit chain; `None` until read, or when in doubt.
+    pub head: Option<ChainHead>,
+}
+
+enum Db {
+    Sqlite { write: SqlitePool, read: SqlitePool },
+    Pg(PgPool),
+}
+
+/// What keeps others from doing what only one process may do; released when the store is dropped.
+enum Claim {
+    Sqlite { _lock: InstallationLock },
+    Pg { _chain: postgres::ChainClaim },
+}
+
+impl Store {
+    /// Opens a database, creating it if it is a file that does not exist, and brings it up to date.
+    pub async fn open(url: &str, options: StoreOptions, now: Timestamp) -> Result<Self, OpenError> {
+        let queue = options.queue;
+        let shared = Arc::new(match scheme(url)? {
+            Dialect::Sqlite => sqlite::open(url, options, now).await?,
+            Dialect::Postgres => postgres::open(url, options, now).await?,
+        });
+        shared.rebuild_model().await?;
+        let writer = Writer::start(Arc::clone(&shared), queue);
+        Ok(Self { shared, writer })
+    }
+
+    /// A connection for reading. On SQLite never the writer's: readers do not wait for writers.
+    pub async fn read(&self) -> Result<Conn, StoreError> {
+        self.shared.read().await
+    }
+
+    /// Begins a write transaction. `now` becomes the time of its audit entry.
+    pub async fn write(&self, now: Timestamp) -> Result<Tx, StoreError> {
+        Shared::write(&self.shared, now).await
+    }
+
+    /// Waits until everything that was queued is durable, then closes all connections.
+    pub async fn close(self) {
+        self.writer.stop().await;
+        self.shared.db.close().await;
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        self.shared.dialect()
+    }
+
+    /// The audit chain that this instance extends.
+    pub fn chain_id(&self) -> ChainId {
+        self.shared.chain_id
+    }
+}
+
+impl Shared {
+    pub async fn read(&self) -> Result<Conn, StoreError> {
+        pass(&*self.faults, FaultPoint::Read)?;
+        Ok(Conn(match &self.db {
+            Db::Sqlite { read, .. } => Held::Sqlite(read.acquire().await?),
+            Db::Pg(pool) => Held::Pg(pool.acquire().await?),
+        }))
+    }
+
+    pub async fn write(self: &Arc<Self>, now: Timestamp) -> Result<Tx, StoreError> {
+        let lane = Arc::clone(&self.lane).lock_owned().await;
+        pass(&*self.faults, FaultPoint::Begin)?;
+        self.trust_model().await?;
+        let work = match &self.db {
+            Db::Sqlite { write, .. } => Work::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Db::Pg(pool) => Work::Pg(pool.begin().await?),
+        };
+        Ok(Tx::new(work, lane, Arc::clone(self), now))
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        match &self.db {
+            Db::Sqlite { .. } => Dialect::Sqlite,
+            Db::Pg(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Answers from memory, or `None` where the database itself must be asked (PostgreSQL).
+    pub async fn recall<T>(&self, ask: impl FnOnce(&ReadModel) -> T) -> Result<Option<T>, StoreError> {
+        let Some(model) = &self.model else { return Ok(None) };
+        pass(&*self.faults, FaultPoint::Read)?;
+        if model.is_distrusted() {
+            let _lane = self.lane.lock().await;
+            self.trust_model().await?;
+        }
+        Ok(Some(model.ask(ask)))
+    }
+
+    /// The caller holds the lane, so that no commit slips in between.
+    async fn trust_model(&self) -> Result<(), StoreError> {
+        match &self.model {
+            Some(model) if model.is_distrusted() => self.rebuild_model().await,
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    pub fn apply(&self, changes: Vec<Change>) {
+        if let Some(model) = &self.model {
+            model.apply(changes);
+        }
+    }
+
+    pub fn distrust_model(&self) {
+        if let Some(model) = &self.model {
+            model.distrust();
+        }
+    }
+
+    pub async fn model_agrees(&self) -> Result<bool, StoreError> {
+        let (Some(model), Db::Sqlite { write, .. }) = (&self.model, &self.db) else { return Ok(true) };
+        let _lane = self.lane.lock().await;
+        self.trust_model().await?;
+        let mut connection = Conn(Held::Sqlite(write.acquire().await?));
+        let read = ReadModel::load(connection.link(), &self.products).await?;
+        Ok(model.ask(|model| *model == read))
+    }
+
+    /// Reads the model anew. The caller holds the lane, or nobody else knows this store yet.
+    ///
+    /// Through the connection that writes: what it committed last, it sees.
+    pub async fn rebuild_model(&self) -> Result<(), StoreError> {
+        let (Some(model), Db::Sqlite { write, .. }) = (&self.model, &self.db) else { return Ok(()) };
+        pass(&*self.faults, FaultPoint::Read)?;
+        let mut connection = Conn(Held::Sqlite(write.acquire().await?));
+        model.replace(ReadModel::load(connection.link(), &self.products).await?);
+        Ok(())
+    }
+}
+
+impl Db {
+    async fn close(&self) {
+        match self {
+            Self::Sqlite { write, read } => {
+                read.close().await;
+                write.close().await;
+            }
+            Self::Pg(pool) => pool.close().await,
+        }
+    }
+}
+
+fn scheme(url: &str) -> Result<Dialect, OpenError> {
+    match url.split_once(':').map(|(scheme, _)| scheme) {
+        Some("sqlite") => Ok(Dialect::Sqlite),
+        Some("postgres" | "postgresql") => Ok(Dialect::Postgres),
+        Some(_) | None => Err(OpenError::UnknownScheme),
+    }
+}
+
+/// The file behind an SQLite URL; `None` for PostgreSQL. For backup, restore and the lock.
+pub fn sqlite_path(url: &str) -> Result<Option<PathBuf>, OpenError> {
+    match scheme(url)? {
+        Dialect::Sqlite => sqlite::path(url).map(Some),
+        Dialect::Postgres => Ok(None),
+    }
+}
+
+/// Reads a whole SQLite file without a store around it: the backup's verification needs that.
+pub(crate) fn read_only_options(path: &Path) -> sqlx::sqlite::SqliteConnectOptions {
+    sqlx::sqlite::SqliteConnectOptions::new().filename(path).read_only(true)
+}

@@ -1,0 +1,90 @@
+//! PostgreSQL: how its connections are set, and which audit chain is this instance's.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection};
+use tokio::sync::Mutex;
+
+use ostler_core::id::ChainId;
+use ostler_core::port::Entropy;
+use ostler_core::time::Timestamp;
+
+use super::{Claim, Db, Lane, OpenError, Shared, StoreOptions};
+use crate::audit::{chains, new_chain};
+use crate::error::StoreError;
+use crate::migrate::migrate_postgres;
+use crate::product_cache::ProductCache;
+use crate::tx::Link;
+
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Every wait has a deadline, here too.
+const SETTINGS: [(&str, &str); 5] = [
+    ("synchronous_commit", "on"),
+    ("timezone", "UTC"),
+    ("statement_timeout", "30s"),
+    ("lock_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "30s"),
+];
+
+const TRY_CLAIM: &str = "SELECT pg_try_advisory_lock(hashtextextended($1, 7816374152))";
+
+/// An idle connection that holds the advisory lock on one chain: no other instance extends it.
+///
+/// Should the connection be lost, another instance may claim the chain; then the primary key of
+/// `audit_entry` refuses whichever of the two comes second.
+pub(super) struct ChainClaim {
+    _connection: PgConnection,
+}
+
+pub(super) async fn open(url: &str, options: StoreOptions, now: Timestamp) -> Result<Shared, OpenError> {
+    let settings = PgConnectOptions::from_str(url)
+        .map_err(OpenError::Url)?
+        .application_name("ostler")
+        .statement_cache_capacity(256)
+        .options(SETTINGS);
+    let mut first = PgConnection::connect_with(&settings).await.map_err(OpenError::Connect)?;
+    migrate_postgres(&mut first, options.migrations, now).await?;
+    let chain_id = claim_chain(&mut first, &*options.entropy, now).await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(options.connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(settings)
+        .await
+        .map_err(OpenError::Connect)?;
+    Ok(Shared {
+        db: Db::Pg(pool),
+        faults: options.faults,
+        keys: options.master_keys,
+        entropy: options.entropy,
+        chain_id,
+        products: ProductCache::default(),
+        lane: Arc::new(Mutex::new(Lane::default())),
+        model: None,
+        _claim: Claim::Pg { _chain: ChainClaim { _connection: first } },
+    })
+}
+
+/// The oldest chain that no running instance extends, or a new one: after a restart the chain goes
+/// on where it was.
+async fn claim_chain(
+    connection: &mut PgConnection,
+    entropy: &dyn Entropy,
+    now: Timestamp,
+) -> Result<ChainId, StoreError> {
+    for chain_id in chains(Link::Pg(connection)).await? {
+        if try_claim(connection, chain_id).await? {
+            return Ok(chain_id);
+        }
+    }
+    let chain_id = new_chain(Link::Pg(connection), entropy, now).await?;
+    // Should another instance have been quicker to claim what we made, it is welcome to it.
+    if try_claim(connection, chain_id).await? { Ok(chain_id) } else { Err(StoreError::inconsistent("the new audit chain")) }
+}
+
+async fn try_claim(connection: &mut PgConnection, chain_id: ChainId) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar(TRY_CLAIM).bind(chain_id.to_string()).fetch_one(connection).await?)
+}

@@ -1,0 +1,72 @@
+//! SQLite: how its connections are set, and that only one process writes.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, SqliteConnection};
+use tokio::sync::Mutex;
+
+use ostler_core::time::Timestamp;
+
+use super::{Claim, Db, Lane, OpenError, Shared, StoreOptions};
+use crate::audit::adopt_chain;
+use crate::lock::InstallationLock;
+use crate::migrate::migrate_sqlite;
+use crate::product_cache::ProductCache;
+use crate::read_model::Model;
+use crate::tx::{Link};
+
+/// Longer than any commit takes; shorter than a caller's patience.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) fn path(url: &str) -> Result<PathBuf, OpenError> {
+    let path = options(url)?.get_filename().to_owned();
+    if path.as_os_str().is_empty() || path.as_os_str() == ":memory:" || path.to_string_lossy().starts_with("file:") {
+        return Err(OpenError::InMemory);
+    }
+    Ok(path)
+}
+
+fn options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
+    let options = SqliteConnectOptions::from_str(url).map_err(OpenError::Url)?;
+    Ok(options
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+        .statement_cache_capacity(256)
+        // After a burst the write-ahead log gives its disk space back.
+        .pragma("journal_size_limit", "67108864"))
+}
+
+pub(super) async fn open(url: &str, options_given: StoreOptions, now: Timestamp) -> Result<Shared, OpenError> {
+    let lock = InstallationLock::take(&path(url)?)?;
+    let options = options(url)?;
+    let mut first = SqliteConnection::connect_with(&options).await.map_err(OpenError::Connect)?;
+    migrate_sqlite(&mut first, options_given.migrations, now).await?;
+    let chain_id = adopt_chain(Link::Sqlite(&mut first), &*options_given.entropy, now).await?;
+    first.close().await.map_err(OpenError::Connect)?;
+
+    // One connection, never retired: its statements stay prepared.
+    let forever = || SqlitePoolOptions::new().max_lifetime(None).idle_timeout(None).test_before_acquire(false).acquire_timeout(ACQUIRE_TIMEOUT);
+    let write = forever().max_connections(1).connect_with(options.clone()).await.map_err(OpenError::Connect)?;
+    let read = forever()
+        .max_connections(options_given.connections)
+        .connect_lazy_with(options.pragma("query_only", "ON"));
+    Ok(Shared {
+        db: Db::Sqlite { write, read },
+        faults: options_given.faults,
+        keys: options_given.master_keys,
+        entropy: options_given.entropy,
+        chain_id,
+        products: ProductCache::default(),
+        lane: Arc::new(Mutex::new(Lane::default())),
+        model: Some(Model::untrusted()),
+        _claim: Claim::Sqlite { _lock: lock },
+    })
+}

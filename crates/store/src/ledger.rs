@@ -1,0 +1,38 @@
+//! The ledger of commands: the intent before a call leaves, its outcome after.
+//!
+//! Intents, outcomes and refusals go through the writer and share its commits; the statements
+//! settle every race (one key is one command, only what is unsettled gets an outcome). Nothing
+//! here decides whether a call is allowed.
+
+mod command;
+mod cool_down;
+mod intent;
+mod outcome;
+mod query;
+mod refusal;
+mod state;
+
+pub use command::{By, Command, Idempotency, NewCommand};
+pub use intent::IntentRecorded;
+pub use outcome::{OutcomeRecorded, Settlement};
+pub use query::CommandFilter;
+pub use refusal::Refusal;
+
+pub(crate) use intent::write_intents;
+pub(crate) use outcome::write_outcomes;
+pub(crate) use refusal::write_refusals;
+
+use std::time::Duration;
+
+/// How long an idempotency key is kept.
+pub const KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+use crate::error::StoreError;
+use crate::tx::{Link, execute};
+
+/// Returns how many of the rows were inserted.
+async fn insert_commands(link: Link<'_>, rows: &[command::CommandRow<'_>]) -> Result<u64, StoreError> {
+    let rows = serde_json::to_string(rows).expect("ids, text and numbers");
+    let sql = command::INSERT_COMMANDS.of(link.dialect());
+    Ok(execute!(link, sqlx::query(sql).bind(rows)))
+}

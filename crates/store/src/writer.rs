@@ -1,0 +1,106 @@
+//! Group commit: one task writes what many wait for.
+//!
+//! It takes what is queued, writes it in one transaction with one statement per kind of entry,
+//! commits, answers everybody, and looks again. There is no timer: what queues up during one sync
+//! of the disk is the next batch. The queue is bounded; when it is full, callers are told so.
+
+mod batch;
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use self::batch::Batch;
+use crate::db::Shared;
+use crate::error::StoreError;
+use crate::ledger::{IntentRecorded, NewCommand, OutcomeRecorded, Refusal, Settlement};
+
+/// The most entries of one commit: a bound for memory and for the time that one answer waits.
+const BATCH_MAX: usize = 1024;
+
+/// What can be handed to the writer. A closed list: each kind has its statement in `batch`.
+pub(crate) enum Entry {
+    Intent(Asked<NewCommand, IntentRecorded>),
+    Outcome(Asked<Settlement, OutcomeRecorded>),
+    /// Nobody waits for these: the caller has been answered already.
+    Refusal(Box<Refusal>),
+}
+
+/// An entry with somebody who waits for what became of it.
+pub(crate) struct Asked<T, A> {
+    pub entry: Box<T>,
+    pub answer: oneshot::Sender<Result<A, StoreError>>,
+}
+
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Entry>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub fn start(shared: Arc<Shared>, queue: usize) -> Self {
+        let (sender, receiver) = mpsc::channel(queue);
+        let task = tokio::spawn(run(shared, receiver));
+        Self { queue: sender, task: Mutex::new(Some(task)) }
+    }
+
+    /// Hands in what may be refused when too much is waiting, and waits until it is durable.
+    pub async fn ask<T, A>(
+        &self,
+        entry: T,
+        kind: fn(Asked<T, A>) -> Entry,
+    ) -> Result<A, StoreError> {
+        let (asked, answered) = Asked::new(entry);
+        self.queue.try_send(kind(asked)).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+        })?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Hands in what must not be lost (an outcome), waiting for a place in the queue if need be.
+    pub async fn insist<T, A>(
+        &self,
+        entry: T,
+        kind: fn(Asked<T, A>) -> Entry,
+    ) -> Result<A, StoreError> {
+        let (asked, answered) = Asked::new(entry);
+        self.queue.send(kind(asked)).await.map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Hands in what nobody waits for; `false` if it had to be dropped.
+    pub fn mention(&self, entry: Entry) -> bool {
+        self.queue.try_send(entry).is_ok()
+    }
+
+    /// Writes what is queued and ends.
+    pub async fn stop(self) {
+        drop(self.queue);
+        if let Some(task) = self.task.into_inner()
+            && let Err(error) = task.await
+        {
+            tracing::error!(error = &error as &dyn std::error::Error, "the writer did not end cleanly");
+        }
+    }
+}
+
+impl<T, A> Asked<T, A> {
+    fn new(entry: T) -> (Self, oneshot::Receiver<Result<A, StoreError>>) {
+        let (answer, answered) = oneshot::channel();
+        (Self { entry: Box::new(entry), answer }, answered)
+    }
+
+    /// Who went away meanwhile is not told.
+    pub fn tell(self, answer: Result<A, StoreError>) {
+        drop(self.answer.send(answer));
+    }
+}
+
+async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<Entry>) {
+    let mut taken = Vec::with_capacity(BATCH_MAX);
+    while queue.recv_many(&mut taken, BATCH_MAX).await > 0 {
+        Batch::of(taken.drain(..)).write(&shared).await;
+    }
+}

@@ -1,0 +1,103 @@
+//! One transaction of the writer: entries sorted by kind, written, committed, answered.
+
+use std::sync::Arc;
+
+use ostler_core::time::Timestamp;
+
+use super::{Asked, Entry};
+use crate::db::Shared;
+use crate::error::StoreError;
+use crate::ledger::{
+    IntentRecorded, NewCommand, OutcomeRecorded, Refusal, Settlement, write_intents, write_outcomes,
+    write_refusals,
+};
+
+#[derive(Default)]
+pub(super) struct Batch {
+    intents: Vec<Asked<NewCommand, IntentRecorded>>,
+    outcomes: Vec<Asked<Settlement, OutcomeRecorded>>,
+    refusals: Vec<Box<Refusal>>,
+}
+
+/// What became of each entry, in the order of the batch.
+struct Answers {
+    intents: Vec<IntentRecorded>,
+    outcomes: Vec<OutcomeRecorded>,
+}
+
+impl Batch {
+    pub fn of(entries: impl Iterator<Item = Entry>) -> Self {
+        let mut batch = Self::default();
+        for entry in entries {
+            match entry {
+                Entry::Intent(asked) => batch.intents.push(asked),
+                Entry::Outcome(asked) => batch.outcomes.push(asked),
+                Entry::Refusal(refusal) => batch.refusals.push(refusal),
+            }
+        }
+        batch
+    }
+
+    /// Writes all, or, if the database refuses the whole, each entry alone: what is wrong with one
+    /// must not be the misfortune of those that happened to queue beside it.
+    pub async fn write(self, shared: &Arc<Shared>) {
+        match self.attempt(shared).await {
+            Ok(answers) => self.answer(answers),
+            Err(StoreError::Database(_)) if self.len() > 1 => {
+                for alone in self.split() {
+                    match alone.attempt(shared).await {
+                        Ok(answers) => alone.answer(answers),
+                        Err(error) => alone.fail(&error),
+                    }
+                }
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    async fn attempt(&self, shared: &Arc<Shared>) -> Result<Answers, StoreError> {
+        let mut tx = shared.write(self.now()).await?;
+        let intents = write_intents(&mut tx, &self.intents).await?;
+        let outcomes = write_outcomes(&mut tx, &self.outcomes).await?;
+        write_refusals(&mut tx, &self.refusals).await?;
+        tx.settle().await?;
+        Ok(Answers { intents, outcomes })
+    }
+
+    fn answer(self, answers: Answers) {
+        for (asked, answer) in self.intents.into_iter().zip(answers.intents) {
+            asked.tell(Ok(answer));
+        }
+        for (asked, answer) in self.outcomes.into_iter().zip(answers.outcomes) {
+            asked.tell(Ok(answer));
+        }
+    }
+
+    fn fail(self, error: &StoreError) {
+        if !self.refusals.is_empty() {
+            let count = self.refusals.len();
+            tracing::error!(error = error as &dyn std::error::Error, count, "refusals could not be recorded");
+        }
+        self.intents.into_iter().for_each(|asked| asked.tell(Err(error.clone())));
+        self.outcomes.into_iter().for_each(|asked| asked.tell(Err(error.clone())));
+    }
+
+    fn split(self) -> impl Iterator<Item = Self> {
+        let intents = self.intents.into_iter().map(|asked| Self { intents: vec![asked], ..Self::default() });
+        let outcomes = self.outcomes.into_iter().map(|asked| Self { outcomes: vec![asked], ..Self::default() });
+        let refusals = self.refusals.into_iter().map(|refusal| Self { refusals: vec![refusal], ..Self::default() });
+        intents.chain(outcomes).chain(refusals)
+    }
+
+    fn len(&self) -> usize {
+        self.intents.len() + self.outcomes.len() + self.refusals.len()
+    }
+
+    /// The latest time that any entry brings: the writer has no clock of its own.
+    fn now(&self) -> Timestamp {
+        let intents = self.intents.iter().map(|asked| asked.entry.created_at);
+        let outcomes = self.outcomes.iter().map(|asked| asked.entry.at);
+        let refusals = self.refusals.iter().map(|refusal| refusal.command.created_at);
+        intents.chain(outcomes).chain(refusals).max().unwrap_or(Timestamp::MIN)
+    }
+}

@@ -1,0 +1,6 @@
+//! The shared suite: every statement of the store on both databases.
+//!
+//! It stands in for checking SQL at compile time. Each test makes its own world: a file of its own
+//! on SQLite, a database of its own on PostgreSQL.
+
+mod suite;

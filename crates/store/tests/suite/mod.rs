@@ -1,0 +1,7 @@
+mod world;
+
+mod durability;
+mod facts;
+mod grants;
+mod ledger;
+mod products;
