@@ -120,6 +120,10 @@ id_type!(
     ClientId,
     "cli"
 );
+impl ClientId {
+    /// Stands where a client is asked for in a staff session, which comes from no client.
+    pub const STAFF_SESSION: Self = Self(Uuid::nil());
+}
 id_type!(StaffId, "stf");
 id_type!(
     /// One signed-in browser of a customer or staff member.
