@@ -115,6 +115,17 @@ pub struct Metrics {
     pub listen: Option<SocketAddr>,
 }
 
+impl Metrics {
+    /// Who may read `/metrics` on the public addresses: nobody, if it has an address of its own.
+    pub fn allowed_in_public(&self) -> Vec<Network> {
+        if self.listen.is_some() {
+            Vec::new()
+        } else {
+            self.allowed.clone()
+        }
+    }
+}
+
 /// May hold a password, so it tells itself only when asked by name.
 #[derive(Clone)]
 pub struct DatabaseUrl(SecretString);
@@ -179,7 +190,10 @@ impl Config {
                 batch_events: reader.number("ingest.batch_events", 1..=100_000),
                 rejected_events: reader.number("ingest.rejected_events", 0..=10_000_000),
             },
-            log: Log { format: log_format(&mut reader), level: reader.text("log.level") },
+            log: Log {
+                format: log_format(&mut reader),
+                level: log_level(&mut reader),
+            },
             metrics: Metrics {
                 allowed: reader.list("metrics.allowed", "must be networks such as \"10.0.0.0/8\""),
                 listen: reader.optional("metrics.listen", "must be an address such as \"127.0.0.1:9090\""),
@@ -194,7 +208,10 @@ fn public_url(reader: &mut Reader<'_>) -> Url {
     let url: Url = reader.parsed("public_url", "must be a URL such as \"https://api.example.com\"");
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
     if !bare || !matches!(url.scheme(), "http" | "https") {
-        reader.fault("public_url", "must be http or https and name nothing but a host and a port");
+        reader.fault(
+            "public_url",
+            "must be http or https and name nothing but a host and a port",
+        );
     } else if url.scheme() == "http" && !names_loopback(&url) {
         reader.fault("public_url", "must be https unless it names this machine's loopback");
     }
@@ -212,7 +229,10 @@ fn names_loopback(url: &Url) -> bool {
 
 fn database_url(reader: &mut Reader<'_>) -> DatabaseUrl {
     let text = reader.text("database_url");
-    if !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
+    if !["sqlite:", "postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme))
+    {
         reader.fault("database_url", "must begin with \"sqlite:\" or \"postgres://\"");
     }
     DatabaseUrl(reader.relative_database_url(text).into())
@@ -220,8 +240,15 @@ fn database_url(reader: &mut Reader<'_>) -> DatabaseUrl {
 
 fn tls(reader: &mut Reader<'_>) -> Option<Tls> {
     let reload = reader.seconds("tls.reload_seconds", 1..=86_400);
-    match (reader.optional_path("tls.certificate_file"), reader.optional_path("tls.key_file")) {
-        (Some(certificate_file), Some(key_file)) => Some(Tls { certificate_file, key_file, reload }),
+    match (
+        reader.optional_path("tls.certificate_file"),
+        reader.optional_path("tls.key_file"),
+    ) {
+        (Some(certificate_file), Some(key_file)) => Some(Tls {
+            certificate_file,
+            key_file,
+            reload,
+        }),
         (None, None) => None,
         (Some(_), None) => {
             reader.fault("tls.key_file", "must be set when tls.certificate_file is");
@@ -261,6 +288,17 @@ fn log_format(reader: &mut Reader<'_>) -> LogFormat {
     }
 }
 
+fn log_level(reader: &mut Reader<'_>) -> String {
+    let level = reader.text("log.level");
+    if crate::log::filter(&level).is_err() {
+        reader.fault(
+            "log.level",
+            "must be a level or directives such as \"info,ostler_store=debug\"",
+        );
+    }
+    level
+}
+
 /// Tokens in clear on a network that others can read would make every other care pointless.
 fn check_network_face(config: &Config, reader: &mut Reader<'_>) {
     if config.listen.is_empty() {
@@ -268,7 +306,10 @@ fn check_network_face(config: &Config, reader: &mut Reader<'_>) {
     }
     let in_clear = config.tls.is_none() && config.trusted_proxies.is_empty();
     if in_clear && config.listen.iter().any(|address| !address.ip().is_loopback()) {
-        reader.fault("listen", "must be loopback addresses unless tls or trusted_proxies is set");
+        reader.fault(
+            "listen",
+            "must be loopback addresses unless tls or trusted_proxies is set",
+        );
     }
 }
 
@@ -277,7 +318,10 @@ mod tests {
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     fn load(file: &str, variables: &[(&str, &str)]) -> Result<(Config, Document), Faults> {
@@ -288,7 +332,12 @@ mod tests {
     }
 
     fn faults(file: &str, variables: &[(&str, &str)]) -> Vec<String> {
-        load(file, variables).unwrap_err().0.iter().map(ToString::to_string).collect()
+        load(file, variables)
+            .unwrap_err()
+            .0
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
@@ -308,7 +357,11 @@ mod tests {
     #[test]
     fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
         let file = "[limits]\nbody_bytes = 2048\nconnections = 5\n";
-        let variables = [("OSTLER_LIMITS_BODY_BYTES", "4096"), ("OSTLER_TOKENS__SESSION_HOURS", "2"), ("OSTLER_TRUSTED_PROXIES", "10.0.0.0/8, fd00::/8")];
+        let variables = [
+            ("OSTLER_LIMITS_BODY_BYTES", "4096"),
+            ("OSTLER_TOKENS__SESSION_HOURS", "2"),
+            ("OSTLER_TRUSTED_PROXIES", "10.0.0.0/8, fd00::/8"),
+        ];
         let (config, _) = load(file, &variables).unwrap();
         assert_eq!(config.limits.body_bytes, 4_096);
         assert_eq!(config.limits.connections, 5);
@@ -320,8 +373,22 @@ mod tests {
     #[test]
     fn all_faults_are_reported_together() {
         let file = "public_ur = \"x\"\nlisten = [\"0.0.0.0:80\", \"nowhere\"]\n[limits]\nbody_bytes = \"big\"\n[tls]\nkey_file = \"k\"\n";
-        let variables = [("OSTLER_LIMITS_CONNECTIONS", "0"), ("OSTLER_NONSENSE", "1"), ("OSTLER_DATABASE_URL", "mysql://x")];
-        insta::assert_debug_snapshot!(faults(file, &variables), @"");
+        let variables = [
+            ("OSTLER_LIMITS_CONNECTIONS", "0"),
+            ("OSTLER_NONSENSE", "1"),
+            ("OSTLER_DATABASE_URL", "mysql://x"),
+        ];
+        insta::assert_debug_snapshot!(faults(file, &variables), @r#"
+        [
+            "limits.body_bytes: must be a whole number",
+            "public_ur: is not a setting",
+            "OSTLER_NONSENSE: is not a setting",
+            "listen: must be addresses such as \"127.0.0.1:8080\"",
+            "database_url: must begin with \"sqlite:\" or \"postgres://\"",
+            "tls.certificate_file: must be set when tls.key_file is",
+            "limits.connections: must be a whole number from 1 to 1000000",
+        ]
+        "#);
     }
 
     #[test]
@@ -329,12 +396,21 @@ mod tests {
         let open = "listen = [\"0.0.0.0:8080\"]\n";
         assert_eq!(faults(open, &[]).len(), 1);
         load(open, &[("OSTLER_TRUSTED_PROXIES", "10.0.0.1")]).unwrap();
-        load(open, &[("OSTLER_TLS_CERTIFICATE_FILE", "c"), ("OSTLER_TLS_KEY_FILE", "k")]).unwrap();
+        load(
+            open,
+            &[("OSTLER_TLS_CERTIFICATE_FILE", "c"), ("OSTLER_TLS_KEY_FILE", "k")],
+        )
+        .unwrap();
     }
 
     #[test]
     fn a_public_url_in_clear_or_with_a_path_is_refused() {
-        for url in ["http://api.example.com", "https://api.example.com/v1", "ftp://api.example.com", "https://a@b.example"] {
+        for url in [
+            "http://api.example.com",
+            "https://api.example.com/v1",
+            "ftp://api.example.com",
+            "https://a@b.example",
+        ] {
             assert_eq!(faults("", &[("OSTLER_PUBLIC_URL", url)]).len(), 1, "{url}");
         }
         load("", &[("OSTLER_PUBLIC_URL", "http://localhost:9000")]).unwrap();
@@ -359,6 +435,9 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         let (config, _) = Config::load(Some(&path), &BTreeMap::new()).unwrap();
         assert_eq!(config.master_key_file, directory.path().join("master.key"));
-        assert_eq!(config.database_url.expose(), format!("sqlite:{}", directory.path().join("ostler.db").display()));
+        assert_eq!(
+            config.database_url.expose(),
+            format!("sqlite:{}", directory.path().join("ostler.db").display())
+        );
     }
 }

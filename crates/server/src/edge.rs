@@ -6,8 +6,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use ostler_core::port::{Clock, Entropy};
 use ostler_core::time::Timestamp;
-use rand::rngs::SysRng;
 use rand::TryRng as _;
+use rand::rngs::SysRng;
 
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
@@ -38,7 +38,10 @@ impl Entropy for OsEntropy {
 
 /// The variables this program answers to: `OSTLER_…`, and those by which systemd speaks to it.
 /// What is not UTF-8 cannot be one of ours.
-#[expect(clippy::disallowed_methods, reason = "this is the edge where the environment comes in")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the edge where the environment comes in"
+)]
 pub fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

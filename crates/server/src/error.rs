@@ -14,11 +14,11 @@ pub trait Refusal: std::error::Error + Send + Sync + 'static {
 
 /// What handlers return. Made from any [`Refusal`] or [`Problem`] by `?`.
 #[derive(Debug)]
-pub struct ApiError(Box<Problem>);
+pub struct ApiError(Problem);
 
 impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
-        Self(Box::new(problem))
+        Self(problem)
     }
 }
 
@@ -30,7 +30,7 @@ impl<E: Refusal> From<E> for ApiError {
 
 impl From<ApiError> for Problem {
     fn from(error: ApiError) -> Self {
-        *error.0
+        error.0
     }
 }
 

@@ -9,15 +9,15 @@ mod parameters;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::HeaderMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use body::read_body;
 pub(crate) use body::too_large;
-pub use parameters::{Parameters, ParameterFault, Unknown};
+pub use parameters::{ParameterFault, Parameters, Unknown};
 
 use crate::error::ApiError;
 use crate::problem::{Code, Problem};

@@ -35,11 +35,16 @@ impl Readiness {
 
     async fn ask(&self) -> Vec<PartHealth> {
         join_all(self.checks.iter().map(|(part, check)| async move {
-            let verdict = timeout(CHECK_DEADLINE, check()).await.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+            let verdict = timeout(CHECK_DEADLINE, check())
+                .await
+                .unwrap_or_else(|_| Err("no answer in time".to_owned()));
             if let Err(reason) = &verdict {
                 warn!(part, reason, "{part} is not ready: {reason}");
             }
-            PartHealth { part, ok: verdict.is_ok() }
+            PartHealth {
+                part,
+                ok: verdict.is_ok(),
+            }
         }))
         .await
     }
@@ -72,7 +77,10 @@ struct PartHealth {
 #[utoipa::path(get, path = "/healthz", tag = "operation", security(()),
     responses((status = 200, body = HealthResponse, example = json!({"status": "ok"}))))]
 pub async fn healthz() -> Json<HealthResponse> {
-    Json(HealthResponse { status: HealthStatus::Ok, parts: Vec::new() })
+    Json(HealthResponse {
+        status: HealthStatus::Ok,
+        parts: Vec::new(),
+    })
 }
 
 /// Should requests be sent here?

@@ -66,7 +66,10 @@ struct Answer<'a> {
 /// `GET /`
 pub async fn home(State(state): State<ServerState>) -> Result<Html<String>, ApiError> {
     let public_url = state.frame().public_url.as_str().trim_end_matches('/');
-    page(&HomePage { public_url, version: env!("CARGO_PKG_VERSION") })
+    page(&HomePage {
+        public_url,
+        version: env!("CARGO_PKG_VERSION"),
+    })
 }
 
 /// `GET /docs`
@@ -81,13 +84,20 @@ pub async fn docs() -> Result<Html<String>, ApiError> {
 
 /// `GET /problems/{code}`: where a problem's `type` leads.
 pub async fn problem(Path(code): Path<String>) -> Result<Html<String>, ApiError> {
-    let code = Code::ALL.iter().copied().find(|own| own.as_str() == code).ok_or_else(Problem::not_found)?;
+    let code = Code::ALL
+        .iter()
+        .copied()
+        .find(|own| own.as_str() == code)
+        .ok_or_else(Problem::not_found)?;
     page(&ProblemPage { code })
 }
 
 /// `GET /assets/ostler.css`, for all our pages.
 pub async fn style() -> Response {
-    let headers = [(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "public, max-age=3600")];
+    let headers = [
+        (CONTENT_TYPE, "text/css; charset=utf-8"),
+        (CACHE_CONTROL, "public, max-age=3600"),
+    ];
     (headers, include_str!("../assets/ostler.css")).into_response()
 }
 
@@ -99,7 +109,10 @@ fn operations(document: &Value) -> Vec<Operation<'_>> {
     let paths = document["paths"].as_object().into_iter().flatten();
     paths
         .flat_map(|(path, item)| {
-            item.as_object().into_iter().flatten().map(move |(method, operation)| shown(path, method, operation))
+            item.as_object()
+                .into_iter()
+                .flatten()
+                .map(move |(method, operation)| shown(path, method, operation))
         })
         .collect()
 }
@@ -113,14 +126,28 @@ fn shown<'a>(path: &'a str, method: &str, operation: &'a Value) -> Operation<'a>
         path,
         summary: text(operation, "summary"),
         description: text(operation, "description"),
-        scopes: scopes.filter_map(Value::as_array).flatten().filter_map(Value::as_str).collect(),
-        parameters: operation["parameters"].as_array().into_iter().flatten().map(parameter).collect(),
+        scopes: scopes
+            .filter_map(Value::as_array)
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect(),
+        parameters: operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(parameter)
+            .collect(),
         request: example(&operation["requestBody"]),
-        responses: operation["responses"].as_object().into_iter().flatten().map(|(status, answer)| Answer {
-            status,
-            description: text(answer, "description"),
-            example: example(answer),
-        }).collect(),
+        responses: operation["responses"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(status, answer)| Answer {
+                status,
+                description: text(answer, "description"),
+                example: example(answer),
+            })
+            .collect(),
     }
 }
 
@@ -136,7 +163,9 @@ fn parameter(parameter: &Value) -> Parameter<'_> {
 /// The example of a body's first media type, indented for reading.
 fn example(holder: &Value) -> Option<String> {
     let media = holder["content"].as_object()?.values().next()?;
-    let example = media.get("example").or_else(|| media["examples"].as_object()?.values().next()?.get("value"))?;
+    let example = media
+        .get("example")
+        .or_else(|| media["examples"].as_object()?.values().next()?.get("value"))?;
     Some(format!("{example:#}"))
 }
 

@@ -7,8 +7,8 @@
 pub mod address;
 pub(crate) mod body;
 mod cors;
-mod record;
 pub mod rate;
+mod record;
 mod security;
 
 use std::panic::AssertUnwindSafe;
@@ -39,7 +39,9 @@ impl RequestId {
     fn draw(state: &ServerState) -> Self {
         let bits = u128::from_be_bytes(random_bytes(&*state.frame().entropy));
         let letters = b"0123456789abcdefghjkmnpqrstvwxyz";
-        let suffix = (0..26).rev().map(|index| char::from(letters[(bits >> (5 * index)) as usize & 31]));
+        let suffix = (0..26)
+            .rev()
+            .map(|index| char::from(letters[(bits >> (5 * index)) as usize & 31]));
         Self("req_".chars().chain(suffix).collect::<String>().into())
     }
 
@@ -57,16 +59,25 @@ pub async fn frame(State(state): State<ServerState>, mut request: Request, next:
     request.extensions_mut().insert(address);
     request.extensions_mut().insert(slot.clone());
 
-    let route: Arc<str> = request.extensions().get::<MatchedPath>().map_or("(no route)", MatchedPath::as_str).into();
+    let route: Arc<str> = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("(no route)", MatchedPath::as_str)
+        .into();
     let record = record::Record::begin(&state, &id, request.method(), route);
     let cors = cors::Cors::of(&request);
 
-    let answer = answer(&state, request, next, address, &slot, &cors).instrument(record.span()).await;
+    let answer = answer(&state, request, next, address, &slot, &cors)
+        .instrument(record.span())
+        .await;
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);
 
     let problem = render_problem(&mut response, &id);
     let headers = response.headers_mut();
-    headers.insert(X_REQUEST_ID, HeaderValue::from_str(id.as_str()).expect("an id is ASCII"));
+    headers.insert(
+        X_REQUEST_ID,
+        HeaderValue::from_str(id.as_str()).expect("an id is ASCII"),
+    );
     slot.write_fields(headers);
     security::write_fields(headers, &state.frame().public_url);
     cors.write_fields(&state, headers).await;
@@ -111,7 +122,9 @@ pub async fn request_deadline(State(state): State<ServerState>, request: Request
     let deadline = state.limits().request_deadline;
     match tokio::time::timeout(deadline, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::new(Code::Overloaded).retry_after(std::time::Duration::from_secs(1)).into_response(),
+        Err(_) => Problem::new(Code::Overloaded)
+            .retry_after(std::time::Duration::from_secs(1))
+            .into_response(),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod health;
 pub mod home;
 pub mod layers;
 pub mod listen;
+pub mod log;
 pub mod metrics;
 pub mod network;
 pub mod openapi;

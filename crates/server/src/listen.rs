@@ -59,7 +59,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub async fn bind(addresses: &[SocketAddr], tls: Option<&config::Tls>, patience: Patience) -> Result<Self, ListenError> {
+    pub async fn bind(
+        addresses: &[SocketAddr],
+        tls: Option<&config::Tls>,
+        patience: Patience,
+    ) -> Result<Self, ListenError> {
         let certificate = match tls {
             Some(files) => {
                 let certificate = CurrentCertificate::load(files)?;
@@ -73,7 +77,11 @@ impl Listener {
             let bound = TcpListener::bind(address).await;
             sockets.push(bound.map_err(|source| ListenError::Bind { address, source })?);
         }
-        Ok(Self { sockets, certificate, patience })
+        Ok(Self {
+            sockets,
+            certificate,
+            patience,
+        })
     }
 
     /// With the port that the system chose where 0 was asked for.
@@ -106,9 +114,18 @@ impl Listener {
         loops.wait().await;
 
         connections.close();
-        info!(connections = connections.len(), "no more connections are taken; finishing the requests in flight");
-        if tokio::time::timeout(door.patience.stop_deadline, connections.wait()).await.is_err() {
-            warn!(connections = connections.len(), "requests in flight did not finish in time and are cut off");
+        info!(
+            connections = connections.len(),
+            "no more connections are taken; finishing the requests in flight"
+        );
+        if tokio::time::timeout(door.patience.stop_deadline, connections.wait())
+            .await
+            .is_err()
+        {
+            warn!(
+                connections = connections.len(),
+                "requests in flight did not finish in time and are cut off"
+            );
             abandon.cancel();
             connections.wait().await;
         }
@@ -142,7 +159,12 @@ impl Door {
     /// Room first, then the connection: who must wait, waits in the system's queue and costs nothing.
     async fn accept(&self, socket: &TcpListener) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
         loop {
-            let room = self.room.clone().acquire_owned().await.expect("the semaphore is never closed");
+            let room = self
+                .room
+                .clone()
+                .acquire_owned()
+                .await
+                .expect("the semaphore is never closed");
             match socket.accept().await {
                 Ok((stream, peer)) => return (stream, peer, room),
                 Err(error) if concerns_one_connection(&error) => {}

@@ -41,7 +41,11 @@ impl FromStr for Network {
         let address: IpAddr = address.parse().map_err(|_| InvalidNetwork)?;
         let prefix_len_max = if address.is_ipv4() { 32 } else { 128 };
         let prefix_len = match prefix_len {
-            Some(text) => text.parse().ok().filter(|len| *len <= prefix_len_max).ok_or(InvalidNetwork)?,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|len| *len <= prefix_len_max)
+                .ok_or(InvalidNetwork)?,
             None => prefix_len_max,
         };
         Ok(Self { address, prefix_len })
@@ -75,7 +79,11 @@ mod tests {
             ("192.0.2.7", "192.0.2.8", false),
         ] {
             let network: Network = network.parse().unwrap();
-            assert_eq!(network.contains(address.parse().unwrap()), held, "{network:?} {address}");
+            assert_eq!(
+                network.contains(address.parse().unwrap()),
+                held,
+                "{network:?} {address}"
+            );
         }
         for text in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/", "example.com"] {
             assert_eq!(text.parse::<Network>(), Err(InvalidNetwork), "{text}");

@@ -24,9 +24,26 @@ static DOCUMENT: LazyLock<Vec<u8>> =
 
 /// The whole server as one service.
 pub fn router(state: ServerState) -> Router {
+    framed(routes(&state), state)
+}
+
+/// Every route, without the frame.
+pub fn routes(state: &ServerState) -> Router<ServerState> {
     let deadline = from_fn_with_state(state.clone(), layers::request_deadline);
-    let (operations, _) = prompt_operations().layer(deadline).merge(patient_operations()).split_for_parts();
-    framed(operations.merge(pages()), state)
+    let (operations, _) = prompt_operations()
+        .layer(deadline)
+        .merge(patient_operations())
+        .split_for_parts();
+    operations.merge(pages())
+}
+
+/// What the operator's own address (`metrics.listen`) serves.
+pub fn operator_router(state: ServerState) -> Router {
+    let routes = Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics_for_operators));
+    framed(routes, state)
 }
 
 /// Puts the frame around routes.
@@ -40,11 +57,18 @@ pub fn framed(routes: Router<ServerState>, state: ServerState) -> Router {
 
 /// The document, as `/openapi.json` and `ostler openapi` give it.
 pub fn openapi() -> OpenApi {
-    let (_, mut document) =
-        OpenApiRouter::with_openapi(described()).merge(prompt_operations()).merge(patient_operations()).split_for_parts();
+    let (_, mut document) = OpenApiRouter::with_openapi(described())
+        .merge(prompt_operations())
+        .merge(patient_operations())
+        .split_for_parts();
     let components = document.components.get_or_insert_default();
-    components.schemas.insert("Problem".into(), <ProblemDocument as utoipa::PartialSchema>::schema());
-    let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).description(Some("An access token (RFC 6750)")).build();
+    components
+        .schemas
+        .insert("Problem".into(), <ProblemDocument as utoipa::PartialSchema>::schema());
+    let bearer = Http::builder()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("An access token (RFC 6750)"))
+        .build();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     document
 }
@@ -55,7 +79,9 @@ pub(crate) fn document() -> &'static [u8] {
 
 /// Operations that answer within the request deadline.
 fn prompt_operations() -> OpenApiRouter<ServerState> {
-    OpenApiRouter::new().routes(routes!(health::healthz)).routes(routes!(health::readyz))
+    OpenApiRouter::new()
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
 }
 
 /// Operations that wait for a device, with a deadline of their own.
@@ -74,7 +100,10 @@ fn pages() -> Router<ServerState> {
 }
 
 async fn openapi_json() -> Response {
-    let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "public, max-age=60")];
+    let headers = [
+        (CONTENT_TYPE, "application/json"),
+        (CACHE_CONTROL, "public, max-age=60"),
+    ];
     (headers, document()).into_response()
 }
 
@@ -86,7 +115,12 @@ fn described() -> OpenApi {
             "The customer-facing API of a connected product: devices, function calls under policy, and history. \
              Refusals are problem documents (RFC 9457).",
         ))
-        .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()))
+        .license(Some(
+            LicenseBuilder::new()
+                .name("Apache-2.0")
+                .identifier(Some("Apache-2.0"))
+                .build(),
+        ))
         .build();
     OpenApiBuilder::new().info(info).build()
 }

@@ -164,9 +164,12 @@ pub struct ProblemDocument {
 
 type Cause = Arc<dyn Error + Send + Sync>;
 
-/// A refusal on its way out.
+/// A refusal on its way out. Boxed, for it travels in the `Err` of many a small result.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
     code: Code,
     detail: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
@@ -179,7 +182,7 @@ pub struct Problem {
 impl Problem {
     /// A problem whose detail is the code's own sentence.
     pub fn new(code: Code) -> Self {
-        Self {
+        Self(Box::new(Parts {
             code,
             detail: Cow::Borrowed(code.meaning()),
             hint: None,
@@ -187,7 +190,7 @@ impl Problem {
             extensions: Map::new(),
             headers: HeaderMap::new(),
             cause: None,
-        }
+        }))
     }
 
     /// The one answer for "does not exist" and "not yours": nothing may tell the two apart.
@@ -210,32 +213,35 @@ impl Problem {
 
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.detail = detail.into();
+        self.0.detail = detail.into();
         self
     }
 
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 
     #[must_use]
     pub fn error(mut self, place: Place, rule: impl Into<String>) -> Self {
-        self.errors.push(FieldError { place, rule: rule.into() });
+        self.0.errors.push(FieldError {
+            place,
+            rule: rule.into(),
+        });
         self
     }
 
     /// Adds a member of this operation's own, such as `command_id`.
     #[must_use]
     pub fn extension(mut self, member: &'static str, value: impl Into<Value>) -> Self {
-        self.extensions.insert(member.to_owned(), value.into());
+        self.0.extensions.insert(member.to_owned(), value.into());
         self
     }
 
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.0.headers.insert(name, value);
         self
     }
 
@@ -248,17 +254,17 @@ impl Problem {
     /// For the log only.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.cause = Some(cause.into().into());
+        self.0.cause = Some(cause.into().into());
         self
     }
 
-    pub const fn code(&self) -> Code {
-        self.code
+    pub fn code(&self) -> Code {
+        self.0.code
     }
 
     /// The cause with its own causes, for one line of the log.
     pub fn cause_chain(&self) -> Option<String> {
-        let cause = self.cause.as_deref()?;
+        let cause = self.0.cause.as_deref()?;
         let mut chain = cause.to_string();
         let mut next = cause.source();
         while let Some(source) = next {
@@ -271,15 +277,15 @@ impl Problem {
     /// The document in bytes. Called by the frame, which knows the request id.
     pub fn render(&self, request_id: &str) -> Vec<u8> {
         let document = ProblemDocument {
-            kind: format!("/problems/{}", self.code.as_str()),
-            title: self.code.title(),
-            status: self.code.status().as_u16(),
-            detail: without_token_shapes(&self.detail),
-            code: self.code,
+            kind: format!("/problems/{}", self.0.code.as_str()),
+            title: self.0.code.title(),
+            status: self.0.code.status().as_u16(),
+            detail: without_token_shapes(&self.0.detail),
+            code: self.0.code,
             request_id: request_id.to_owned(),
-            hint: self.hint.as_deref().map(without_token_shapes),
-            errors: self.errors.iter().map(FieldError::without_token_shapes).collect(),
-            extensions: self.extensions.clone(),
+            hint: self.0.hint.as_deref().map(without_token_shapes),
+            errors: self.0.errors.iter().map(FieldError::without_token_shapes).collect(),
+            extensions: self.0.extensions.clone(),
         };
         serde_json::to_vec(&document).expect("a problem document has text keys only")
     }
@@ -287,8 +293,8 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
-        let mut response = self.code.status().into_response();
-        response.headers_mut().extend(std::mem::take(&mut self.headers));
+        let mut response = self.code().status().into_response();
+        response.headers_mut().extend(std::mem::take(&mut self.0.headers));
         response.extensions_mut().insert(Arc::new(self));
         response
     }
@@ -300,7 +306,10 @@ impl FieldError {
             Place::Pointer(pointer) => Place::Pointer(without_token_shapes(pointer)),
             Place::Parameter(name) => Place::Parameter(without_token_shapes(name)),
         };
-        Self { place, rule: without_token_shapes(&self.rule) }
+        Self {
+            place,
+            rule: without_token_shapes(&self.rule),
+        }
     }
 }
 
@@ -329,14 +338,20 @@ fn without_token_shapes(text: &str) -> String {
 /// `docs/errors.md`, whole.
 pub fn errors_document() -> String {
     let mut text = String::from(
-        "# Errors\n\n<!-- Generated from crates/server/src/problem.rs: OSTLER_TEST_UPDATE=1 cargo nextest run -p ostler-server errors_document -->\n\n\
+        "# Errors\n\n<!-- Generated from crates/server/src/problem.rs: cargo run -p ostler-server --example errors > docs/errors.md -->\n\n\
          Every refusal is a problem document (RFC 9457, `application/problem+json`). Programs look at `code`; the list is closed.\n\
          `hint` and `errors` are optional. The OAuth endpoints answer as their RFCs say instead.\n\n\
          | code | status | meaning |\n|---|--:|---|\n",
     );
     for code in Code::ALL {
-        writeln!(text, "| `{}` | {} | {} |", code.as_str(), code.status().as_u16(), code.meaning())
-            .expect("writing to a String cannot fail");
+        writeln!(
+            text,
+            "| `{}` | {} | {} |",
+            code.as_str(),
+            code.status().as_u16(),
+            code.meaning()
+        )
+        .expect("writing to a String cannot fail");
     }
     text
 }
@@ -401,7 +416,9 @@ mod tests {
 
     #[test]
     fn an_invitation_to_retry_is_never_too_early() {
-        let response = Problem::new(Code::Overloaded).retry_after(Duration::from_millis(1_001)).into_response();
+        let response = Problem::new(Code::Overloaded)
+            .retry_after(Duration::from_millis(1_001))
+            .into_response();
         assert_eq!(response.headers()[RETRY_AFTER], "2");
     }
 }

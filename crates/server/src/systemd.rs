@@ -18,12 +18,20 @@ pub struct ServiceManager {
 
 impl ServiceManager {
     pub fn from_environment(environment: &BTreeMap<String, String>) -> io::Result<Self> {
-        let address = environment.get("NOTIFY_SOCKET").map(|name| match name.strip_prefix('@') {
-            Some(name) => SocketAddr::from_abstract_name(name),
-            None => SocketAddr::from_pathname(name),
-        });
-        let watchdog = environment.get("WATCHDOG_USEC").and_then(|micros| micros.parse().ok()).map(Duration::from_micros);
-        Ok(Self { address: address.transpose()?, watchdog })
+        let address = environment
+            .get("NOTIFY_SOCKET")
+            .map(|name| match name.strip_prefix('@') {
+                Some(name) => SocketAddr::from_abstract_name(name),
+                None => SocketAddr::from_pathname(name),
+            });
+        let watchdog = environment
+            .get("WATCHDOG_USEC")
+            .and_then(|micros| micros.parse().ok())
+            .map(Duration::from_micros);
+        Ok(Self {
+            address: address.transpose()?,
+            watchdog,
+        })
     }
 
     /// We listen, and what we need works.
@@ -37,7 +45,9 @@ impl ServiceManager {
 
     /// Reports that the runtime still turns, twice as often as is asked for, until the server stops.
     pub async fn keep_watchdog_quiet(&self, stopping: &CancellationToken) {
-        let Some(period) = self.watchdog.filter(|period| !period.is_zero()) else { return };
+        let Some(period) = self.watchdog.filter(|period| !period.is_zero()) else {
+            return;
+        };
         let mut ticks = tokio::time::interval(period / 2);
         while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
             self.notify("WATCHDOG=1");

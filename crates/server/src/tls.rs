@@ -22,7 +22,10 @@ use crate::config;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error("{} cannot be read as PEM", .file.display())]
-    Pem { file: PathBuf, source: rustls_pki_types::pem::Error },
+    Pem {
+        file: PathBuf,
+        source: rustls_pki_types::pem::Error,
+    },
     #[error("{} holds no certificate", .file.display())]
     NoCertificate { file: PathBuf },
     #[error("the certificate and the key cannot be used together")]
@@ -45,7 +48,10 @@ struct Loaded {
 impl CurrentCertificate {
     pub fn load(files: &config::Tls) -> Result<Arc<Self>, TlsError> {
         let current = RwLock::new(load(files)?);
-        Ok(Arc::new(Self { files: files.clone(), current }))
+        Ok(Arc::new(Self {
+            files: files.clone(),
+            current,
+        }))
     }
 
     pub fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, TlsError> {
@@ -83,7 +89,10 @@ impl CurrentCertificate {
             }
             // Perhaps only one of the two files has been replaced yet: the next look will tell.
             Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "the changed certificate cannot be used; the old one stays");
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the changed certificate cannot be used; the old one stays"
+                );
             }
         }
     }
@@ -99,18 +108,35 @@ fn load(files: &config::Tls) -> Result<Loaded, TlsError> {
     // The times first: a change between the two is then seen at the next look.
     let changed = times_changed(files);
     let chain = certificates(&files.certificate_file)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key_file).map_err(|source| TlsError::Pem { file: files.key_file.clone(), source })?;
+    let key = PrivateKeyDer::from_pem_file(&files.key_file).map_err(|source| TlsError::Pem {
+        file: files.key_file.clone(),
+        source,
+    })?;
     let provider: CryptoProvider = rustls::crypto::aws_lc_rs::default_provider();
     let key = CertifiedKey::from_der(chain, key, &provider).map_err(TlsError::Unusable)?;
-    Ok(Loaded { key: Arc::new(key), changed })
+    Ok(Loaded {
+        key: Arc::new(key),
+        changed,
+    })
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = |source| TlsError::Pem { file: file.to_owned(), source };
-    let chain: Vec<_> = CertificateDer::pem_file_iter(file).map_err(pem)?.collect::<Result<_, _>>().map_err(pem)?;
-    if chain.is_empty() { Err(TlsError::NoCertificate { file: file.to_owned() }) } else { Ok(chain) }
+    let pem = |source| TlsError::Pem {
+        file: file.to_owned(),
+        source,
+    };
+    let chain: Vec<_> = CertificateDer::pem_file_iter(file)
+        .map_err(pem)?
+        .collect::<Result<_, _>>()
+        .map_err(pem)?;
+    if chain.is_empty() {
+        Err(TlsError::NoCertificate { file: file.to_owned() })
+    } else {
+        Ok(chain)
+    }
 }
 
 fn times_changed(files: &config::Tls) -> [Option<SystemTime>; 2] {
-    [&files.certificate_file, &files.key_file].map(|file| std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok())
+    [&files.certificate_file, &files.key_file]
+        .map(|file| std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok())
 }

@@ -49,8 +49,13 @@ pub struct Document {
 
 impl Document {
     pub fn load(file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Self, Faults> {
-        let defaults: Table = DEFAULTS.parse().expect("the compiled-in defaults are tested to be TOML");
-        let mut overlay = Overlay { settings: BTreeMap::new(), faults: Vec::new() };
+        let defaults: Table = DEFAULTS
+            .parse()
+            .expect("the compiled-in defaults are tested to be TOML");
+        let mut overlay = Overlay {
+            settings: BTreeMap::new(),
+            faults: Vec::new(),
+        };
         flatten("", defaults, &mut overlay.settings);
         if let Some(path) = file {
             overlay.lay_file(path);
@@ -62,7 +67,9 @@ impl Document {
     }
 
     pub(super) fn get(&self, setting: &str) -> &Value {
-        self.settings.get(setting).unwrap_or_else(|| panic!("{setting} is not in config.default.toml"))
+        self.settings
+            .get(setting)
+            .unwrap_or_else(|| panic!("{setting} is not in config.default.toml"))
     }
 
     /// The effective settings, one a line, for `ostler check`.
@@ -74,6 +81,12 @@ impl Document {
             };
             text + &format!("{setting} = {shown}\n")
         })
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
     }
 }
 
@@ -93,7 +106,9 @@ impl Overlay {
             Ok(table) => {
                 let mut given = BTreeMap::new();
                 flatten("", table, &mut given);
-                given.into_iter().for_each(|(setting, value)| self.lay_value(&setting, value));
+                given
+                    .into_iter()
+                    .for_each(|(setting, value)| self.lay_value(&setting, value));
             }
             Err(error) => self.fault(shown, format!("is not TOML: {}", error.to_string().trim_end())),
         }
@@ -117,10 +132,17 @@ impl Overlay {
         if OTHER_VARIABLES.iter().any(|other| name.starts_with(other)) {
             return;
         }
-        if let Some(secret) = SECRETS.iter().find(|secret| name == format!("{}_FILE", variable(secret, "_"))) {
+        if let Some(secret) = SECRETS
+            .iter()
+            .find(|secret| name == format!("{}_FILE", variable(secret, "_")))
+        {
             return self.lay_secret(secret, text);
         }
-        let setting = self.settings.keys().find(|setting| [variable(setting, "_"), variable(setting, "__")].iter().any(|own| own == name));
+        let setting = self.settings.keys().find(|setting| {
+            [variable(setting, "_"), variable(setting, "__")]
+                .iter()
+                .any(|own| own == name)
+        });
         let Some(setting) = setting.cloned() else {
             return self.fault(name, "is not a setting");
         };
@@ -135,18 +157,26 @@ impl Overlay {
 
     fn lay_secret(&mut self, setting: &str, path: &str) {
         match std::fs::read_to_string(path) {
-            Ok(secret) => drop(self.settings.insert(setting.to_owned(), Value::String(secret.trim_end().to_owned()))),
+            Ok(secret) => drop(
+                self.settings
+                    .insert(setting.to_owned(), Value::String(secret.trim_end().to_owned())),
+            ),
             Err(error) => self.fault(format!("{setting}_file"), format!("{path} cannot be read: {error}")),
         }
     }
 
     fn fault(&mut self, setting: impl Into<String>, rule: impl Into<String>) {
-        self.faults.push(Fault { setting: setting.into(), rule: rule.into() });
+        self.faults.push(Fault {
+            setting: setting.into(),
+            rule: rule.into(),
+        });
     }
 
     /// Faults found here do not hide those that the reader would find: it looks at the rest.
     fn finish(self) -> Result<Document, Faults> {
-        let document = Document { settings: self.settings };
+        let document = Document {
+            settings: self.settings,
+        };
         if self.faults.is_empty() {
             return Ok(document);
         }
@@ -160,10 +190,19 @@ impl Overlay {
 
 fn flatten(prefix: &str, table: Table, into: &mut BTreeMap<String, Value>) {
     for (key, value) in table {
-        let setting = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
+        let setting = if prefix.is_empty() {
+            key
+        } else {
+            format!("{prefix}.{key}")
+        };
         match value {
             Value::Table(inner) => flatten(&setting, inner, into),
-            Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) | Value::Array(_) => {
+            Value::String(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Datetime(_)
+            | Value::Array(_) => {
                 into.insert(setting, value);
             }
         }
@@ -209,15 +248,23 @@ fn kind(value: &Value) -> &'static str {
 /// Replaces the password of a URL. A text that is no URL is shown as none at all.
 pub(super) fn masked_url(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return if text.starts_with("sqlite:") { text.to_owned() } else { "…".to_owned() };
+        return if text.starts_with("sqlite:") {
+            text.to_owned()
+        } else {
+            "…".to_owned()
+        };
     };
     let authority_len = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(authority_len);
     // A query may carry a password too (libpq takes `?password=`).
-    let path = path.split_once('?').map_or_else(|| path.to_owned(), |(path, _)| format!("{path}?…"));
+    let path = path
+        .split_once('?')
+        .map_or_else(|| path.to_owned(), |(path, _)| format!("{path}?…"));
     match authority.rsplit_once('@') {
         Some((user, host)) => {
-            let user = user.split_once(':').map_or_else(|| user.to_owned(), |(name, _)| format!("{name}:…"));
+            let user = user
+                .split_once(':')
+                .map_or_else(|| user.to_owned(), |(name, _)| format!("{name}:…"));
             format!("{scheme}://{user}@{host}{path}")
         }
         None => format!("{scheme}://{authority}{path}"),

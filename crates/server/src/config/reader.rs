@@ -19,15 +19,30 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub fn new(document: &'a Document, base: &'a Path) -> Self {
-        Self { document, base, faults: Vec::new() }
+        Self {
+            document,
+            base,
+            faults: Vec::new(),
+        }
     }
 
+    /// Only the first fault of a setting is told: others follow from it.
     pub fn fault(&mut self, setting: &str, rule: impl Into<String>) {
-        self.faults.push(Fault { setting: setting.to_owned(), rule: rule.into() });
+        if self.faults.iter().any(|fault| fault.setting == setting) {
+            return;
+        }
+        self.faults.push(Fault {
+            setting: setting.to_owned(),
+            rule: rule.into(),
+        });
     }
 
     pub fn finish<T>(self, value: T) -> Result<T, Faults> {
-        if self.faults.is_empty() { Ok(value) } else { Err(Faults(self.faults)) }
+        if self.faults.is_empty() {
+            Ok(value)
+        } else {
+            Err(Faults(self.faults))
+        }
     }
 
     pub fn text(&mut self, setting: &str) -> String {
@@ -38,9 +53,16 @@ impl<'a> Reader<'a> {
     where
         N: TryFrom<i64> + Default,
     {
-        let given = self.document.get(setting).as_integer().filter(|number| range.contains(number));
+        let given = self
+            .document
+            .get(setting)
+            .as_integer()
+            .filter(|number| range.contains(number));
         given.and_then(|number| N::try_from(number).ok()).unwrap_or_else(|| {
-            self.fault(setting, format!("must be a whole number from {} to {}", range.start(), range.end()));
+            self.fault(
+                setting,
+                format!("must be a whole number from {} to {}", range.start(), range.end()),
+            );
             N::default()
         })
     }
@@ -50,7 +72,12 @@ impl<'a> Reader<'a> {
     }
 
     pub fn list<T: FromStr>(&mut self, setting: &str, rule: &str) -> Vec<T> {
-        let items = self.document.get(setting).as_array().map(Vec::as_slice).unwrap_or_default();
+        let items = self
+            .document
+            .get(setting)
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let parsed: Option<Vec<T>> = items.iter().map(|item| item.as_str()?.parse().ok()).collect();
         parsed.unwrap_or_else(|| {
             self.fault(setting, rule);

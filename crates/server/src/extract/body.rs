@@ -68,7 +68,11 @@ fn refused_data(pointer: String, sentence: &str) -> Problem {
     }
     if let Some(field) = quoted_after(sentence, "duplicate field `") {
         let own = format!("/{}", escaped(field));
-        let pointer = if pointer.ends_with(&own) { pointer } else { pointer + &own };
+        let pointer = if pointer.ends_with(&own) {
+            pointer
+        } else {
+            pointer + &own
+        };
         return Problem::invalid_pointer(pointer, "must not be repeated");
     }
     match sentence.rsplit_once(", expected ") {
@@ -126,7 +130,11 @@ mod tests {
         let problem = from_json::<Outer>(json).unwrap_err();
         let document: serde_json::Value = serde_json::from_slice(&problem.render("")).unwrap();
         let error = &document["errors"][0];
-        format!("{} {}", error["pointer"].as_str().unwrap(), error["rule"].as_str().unwrap())
+        format!(
+            "{} {}",
+            error["pointer"].as_str().unwrap(),
+            error["rule"].as_str().unwrap()
+        )
     }
 
     #[test]
@@ -134,8 +142,14 @@ mod tests {
         for (json, expected) in [
             (r#"{"items": []}"#, "/name is required"),
             (r#"{"name": 7, "items": []}"#, "/name must be a string"),
-            (r#"{"name": "", "items": [{"a/b": 1}, {"a/b": 300}]}"#, "/items/1/a~1b must be u8"),
-            (r#"{"name": "", "items": [{"a/b": 1, "kind": "small"}]}"#, "/items/0/kind must be `big`"),
+            (
+                r#"{"name": "", "items": [{"a/b": 1}, {"a/b": 300}]}"#,
+                "/items/1/a~1b must be u8",
+            ),
+            (
+                r#"{"name": "", "items": [{"a/b": 1, "kind": "small"}]}"#,
+                "/items/0/kind must be `big`",
+            ),
             (r#"{"name": "", "items": [], "nmae": 1}"#, "/nmae is not a member here"),
             (r#"{"name": "", "name": "", "items": []}"#, "/name must not be repeated"),
             (r#"{"name": "" "items""#, " must be JSON (line 1, column 13)"),

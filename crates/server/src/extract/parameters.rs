@@ -61,22 +61,36 @@ impl Parameters {
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub fn read<T: DeserializeOwned>(&self, unknown: Unknown) -> Result<T, ParameterFault> {
-        T::deserialize(Pairs { pairs: &self.0, unknown, current: None })
+        T::deserialize(Pairs {
+            pairs: &self.0,
+            unknown,
+            current: None,
+        })
     }
 }
 
 const PAIRS_MAX: usize = 100;
 
 fn fault(parameter: &str, rule: impl Into<String>) -> ParameterFault {
-    ParameterFault { parameter: parameter.to_owned(), rule: rule.into() }
+    ParameterFault {
+        parameter: parameter.to_owned(),
+        rule: rule.into(),
+    }
 }
 
 fn decoded(text: &str) -> Option<String> {
-    let spaced: Cow<'_, str> = if text.contains('+') { text.replace('+', " ").into() } else { text.into() };
+    let spaced: Cow<'_, str> = if text.contains('+') {
+        text.replace('+', " ").into()
+    } else {
+        text.into()
+    };
     percent_decode_str(&spaced).decode_utf8().ok().map(Cow::into_owned)
 }
 
@@ -99,7 +113,10 @@ impl Error for ParameterFault {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        fault(field, format!("is not a parameter here; there are: {}", expected.join(", ")))
+        fault(
+            field,
+            format!("is not a parameter here; there are: {}", expected.join(", ")),
+        )
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -153,7 +170,10 @@ impl<'de> MapAccess<'de> for Pairs<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ParameterFault> {
         let (name, value) = self.current.take().expect("serde asks for a value after its key");
-        seed.deserialize(Text(value)).map_err(|fault| ParameterFault { parameter: name.clone(), ..fault })
+        seed.deserialize(Text(value)).map_err(|fault| ParameterFault {
+            parameter: name.clone(),
+            ..fault
+        })
     }
 }
 
@@ -249,7 +269,15 @@ mod tests {
     fn a_query_is_read_by_the_types_it_is_asked_for() {
         let filter = read("key=a+b%2Fc&limit=7&order=descending&raw=true").unwrap();
         let order = Some(Order::Descending);
-        assert_eq!(filter, Filter { key: "a b/c".into(), limit: Some(7), order, raw: true });
+        assert_eq!(
+            filter,
+            Filter {
+                key: "a b/c".into(),
+                limit: Some(7),
+                order,
+                raw: true
+            }
+        );
         assert_eq!(read("key").unwrap().key, "");
     }
 
@@ -262,7 +290,10 @@ mod tests {
             ("key=a&raw=1", "raw must be true or false"),
             ("key=a&key=b", "key must not be repeated"),
             ("key=%ff", "key must be UTF-8"),
-            ("key=a&lmit=1", "lmit is not a parameter here; there are: key, limit, order, raw"),
+            (
+                "key=a&lmit=1",
+                "lmit is not a parameter here; there are: key, limit, order, raw",
+            ),
         ] {
             assert_eq!(read(text).unwrap_err().to_string(), expected, "{text}");
         }
@@ -270,7 +301,10 @@ mod tests {
 
     #[test]
     fn strangers_can_be_ignored_as_oauth_asks() {
-        let filter: Filter = Parameters::parse("key=a&nonce=1").unwrap().read(Unknown::Ignored).unwrap();
+        let filter: Filter = Parameters::parse("key=a&nonce=1")
+            .unwrap()
+            .read(Unknown::Ignored)
+            .unwrap();
         assert_eq!(filter.key, "a");
     }
 

@@ -21,7 +21,10 @@ pub struct ClientAddress(IpAddr);
 impl ClientAddress {
     pub fn of(request: &Request, trusted_proxies: &[Network]) -> Self {
         // Without a listener (a router called in process) the caller is this very process.
-        let peer = request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0.ip());
+        let peer = request
+            .extensions()
+            .get::<Peer>()
+            .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0.ip());
         Self(told_by_proxies(peer.to_canonical(), request.headers(), trusted_proxies))
     }
 
@@ -91,7 +94,11 @@ fn elements<'a>(headers: &'a HeaderMap, name: &'a HeaderName) -> impl Iterator<I
 fn node_address(node: &str) -> Option<IpAddr> {
     let bracketed = || node.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     let with_port = || node.parse::<SocketAddr>().ok().map(|socket| socket.ip());
-    node.parse().ok().or_else(with_port).or_else(bracketed).map(|address: IpAddr| address.to_canonical())
+    node.parse()
+        .ok()
+        .or_else(with_port)
+        .or_else(bracketed)
+        .map(|address: IpAddr| address.to_canonical())
 }
 
 #[cfg(test)]
@@ -117,9 +124,21 @@ mod tests {
 
     #[test]
     fn what_the_client_wrote_in_front_counts_for_nothing() {
-        assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "1.1.1.1, 203.0.113.7, 10.0.0.2")]), "203.0.113.7");
-        assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "203.0.113.7")]), "203.0.113.7");
-        assert_eq!(client("10.0.0.1", &[("forwarded", "for=1.1.1.1, for=unknown")]), "10.0.0.1");
+        assert_eq!(
+            client("10.0.0.1", &[("x-forwarded-for", "1.1.1.1, 203.0.113.7, 10.0.0.2")]),
+            "203.0.113.7"
+        );
+        assert_eq!(
+            client(
+                "10.0.0.1",
+                &[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "203.0.113.7")]
+            ),
+            "203.0.113.7"
+        );
+        assert_eq!(
+            client("10.0.0.1", &[("forwarded", "for=1.1.1.1, for=unknown")]),
+            "10.0.0.1"
+        );
     }
 
     #[test]

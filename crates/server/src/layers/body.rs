@@ -25,7 +25,10 @@ pub struct BodyOverdue;
 
 pub(super) fn guarded(request: Request, limits: &Limits) -> Result<Request, Problem> {
     let bytes_max = limits.body_bytes.max(limits.ingest_body_bytes);
-    let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let declared = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|bytes| bytes > bytes_max as u64) {
         return Err(too_large(bytes_max));
     }
@@ -44,7 +47,10 @@ struct Timed {
 
 impl Timed {
     fn new(body: Body, deadline: Duration) -> Self {
-        Self { body, overdue: Box::pin(sleep(deadline)) }
+        Self {
+            body,
+            overdue: Box::pin(sleep(deadline)),
+        }
     }
 }
 
@@ -52,11 +58,17 @@ impl HttpBody for Timed {
     type Data = Bytes;
     type Error = axum::BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        self.overdue.as_mut().poll(context).map(|()| Some(Err(BodyOverdue.into())))
+        self.overdue
+            .as_mut()
+            .poll(context)
+            .map(|()| Some(Err(BodyOverdue.into())))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -42,12 +42,16 @@ impl RateLimits {
     }
 
     pub fn charge_address(&self, address: ClientAddress, slot: &RateSlot) -> Result<(), Problem> {
-        self.addresses.as_ref().map_or(Ok(()), |limit| limit.charge(&address.counted(), slot))
+        self.addresses
+            .as_ref()
+            .map_or(Ok(()), |limit| limit.charge(&address.counted(), slot))
     }
 
     /// `caller` is an id, of a customer and client or of a machine.
     pub fn charge_caller(&self, caller: &str, slot: &RateSlot) -> Result<(), Problem> {
-        self.callers.as_ref().map_or(Ok(()), |limit| limit.charge(&caller.into(), slot))
+        self.callers
+            .as_ref()
+            .map_or(Ok(()), |limit| limit.charge(&caller.into(), slot))
     }
 
     /// Forgets those whose allowance is whole again. Called once a minute: without it, memory would
@@ -90,7 +94,12 @@ impl<K: Hash + Eq + Clone> Limit<K> {
     fn standing(&self, remaining: u32) -> Standing {
         let quota = self.quota.get();
         let until_whole = WINDOW * quota.saturating_sub(remaining) / quota;
-        Standing { policy: self.policy, quota, remaining, until_whole }
+        Standing {
+            policy: self.policy,
+            quota,
+            remaining,
+            until_whole,
+        }
     }
 
     fn forget_idle(&self) {
@@ -120,7 +129,15 @@ impl RateSlot {
 
     pub(super) fn write_fields(&self, headers: &mut HeaderMap) {
         let standing = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Standing { policy, quota, remaining, until_whole }) = standing else { return };
+        let Some(Standing {
+            policy,
+            quota,
+            remaining,
+            until_whole,
+        }) = standing
+        else {
+            return;
+        };
         let window = WINDOW.as_secs();
         let until_whole = whole_seconds(until_whole);
         for (name, text) in [

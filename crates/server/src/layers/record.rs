@@ -21,7 +21,12 @@ pub(super) struct Record {
 impl Record {
     pub fn begin(state: &ServerState, id: &RequestId, method: &Method, route: Arc<str>) -> Self {
         let span = info_span!("request", request.id = id.as_str(), http.method = %method, http.route = %route);
-        Self { method: known(method), route, began: state.frame().clock.instant(), span }
+        Self {
+            method: known(method),
+            route,
+            began: state.frame().clock.instant(),
+            span,
+        }
     }
 
     pub fn span(&self) -> Span {
@@ -31,7 +36,10 @@ impl Record {
     /// The one place where a failed request is logged.
     pub fn end(self, state: &ServerState, status: StatusCode, problem: Option<&Problem>) {
         let duration = state.frame().clock.instant().saturating_duration_since(self.began);
-        state.frame().metrics.request(&self.method, &self.route, status, duration);
+        state
+            .frame()
+            .metrics
+            .request(&self.method, &self.route, status, duration);
 
         let _entered = self.span.enter();
         let Self { method, route, .. } = &self;
@@ -50,7 +58,9 @@ impl Record {
 /// A method is free text: whoever invents one must not grow our metrics.
 fn known(method: &Method) -> Method {
     match *method {
-        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS => method.clone(),
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::OPTIONS => {
+            method.clone()
+        }
         _ => Method::from_bytes(b"OTHER").expect("OTHER is a token"),
     }
 }

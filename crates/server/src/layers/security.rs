@@ -25,6 +25,8 @@ pub(super) fn write_fields(headers: &mut HeaderMap, public_url: &Url) {
         headers.entry(name).or_insert(value);
     }
     if public_url.scheme() == "https" {
-        headers.entry(STRICT_TRANSPORT_SECURITY).or_insert(HeaderValue::from_static("max-age=31536000"));
+        headers
+            .entry(STRICT_TRANSPORT_SECURITY)
+            .or_insert(HeaderValue::from_static("max-age=31536000"));
     }
 }

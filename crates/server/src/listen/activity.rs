@@ -41,7 +41,12 @@ impl Activity {
     /// A new connection owes the head of its first request.
     pub fn begin(header_deadline: Duration, idle_deadline: Duration) -> Self {
         let phase = Phase::Head { since: Instant::now() };
-        Self(Arc::new(Mutex::new(State { phase, is_multiplexed: false, header_deadline, idle_deadline })))
+        Self(Arc::new(Mutex::new(State {
+            phase,
+            is_multiplexed: false,
+            header_deadline,
+            idle_deadline,
+        })))
     }
 
     /// When the connection is overdue; never while it is answered.
@@ -89,7 +94,12 @@ pub(super) struct InProgress(Activity);
 
 impl InProgress {
     pub fn until_end_of(self, response: Response) -> Response {
-        response.map(|body| Body::new(TrackedBody { body, _in_progress: self }))
+        response.map(|body| {
+            Body::new(TrackedBody {
+                body,
+                _in_progress: self,
+            })
+        })
     }
 }
 
@@ -108,7 +118,10 @@ impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 
@@ -134,7 +147,11 @@ impl<S> Watched<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
@@ -195,7 +212,11 @@ mod tests {
         assert_eq!(activity.overdue_at(), in_time(HEAD));
         tokio::time::advance(Duration::from_secs(5)).await;
         activity.bytes_arrived();
-        assert_eq!(activity.overdue_at(), in_time(HEAD - Duration::from_secs(5)), "a byte now and then does not help");
+        assert_eq!(
+            activity.overdue_at(),
+            in_time(HEAD - Duration::from_secs(5)),
+            "a byte now and then does not help"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -51,8 +51,13 @@ enum Ended {
     Overdue,
 }
 
-pub(super) async fn serve<S>(stream: S, peer: SocketAddr, router: Router, patience: &Patience, stopping: &CancellationToken)
-where
+pub(super) async fn serve<S>(
+    stream: S,
+    peer: SocketAddr,
+    router: Router,
+    patience: &Patience,
+    stopping: &CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Activity::begin(patience.header_deadline, patience.idle_deadline);
@@ -115,7 +120,11 @@ where
 
 fn protocol() -> auto::Builder<TokioExecutor> {
     let mut protocol = auto::Builder::new(TokioExecutor::new());
-    protocol.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(64 * 1024);
+    protocol
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(64 * 1024);
     protocol
         .http2()
         .timer(TokioTimer::new())

@@ -1,0 +1,9 @@
+//! The frame as a client meets it. One binary, for each further one is another link.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod documents;
+mod frame;
+mod listener;
+mod tls;
+mod world;
