@@ -138,8 +138,8 @@ fn the_caddy_example_forwards_calls_and_streams_and_no_forged_address() {
     let mut site = example("caddy/Caddyfile");
     for (from, to) in [
         (
-            "{\n\tservers {",
-            "{\n\tadmin off\n\tauto_https off\n\tservers {".to_owned(),
+            "\tgrace_period 20s\n",
+            "\tgrace_period 20s\n\tadmin off\n\tauto_https off\n".to_owned(),
         ),
         (
             "\napi.example.com {",
