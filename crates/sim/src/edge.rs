@@ -7,6 +7,7 @@ use rand::SeedableRng;
 use rand::rngs::{StdRng, SysRng};
 
 /// Milliseconds since 1970, by the machine's clock.
+#[expect(clippy::disallowed_methods, reason = "this is the simulator's edge")]
 pub(crate) fn system_now_ms() -> i64 {
     let since_epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -14,11 +14,12 @@ const REGISTRATION_EVENT: &str = "ostler/register";
 const RESTING_MS: i64 = 5_000;
 
 impl World {
-    /// Runs all loops that are due by now.
+    /// Runs all loops that are due by now, once: what was missed while the process slept or was not
+    /// there is not made up for.
     pub(crate) fn run_due(&mut self) {
         let now = self.now();
-        while let Some((id, due_at)) = self.next_due().filter(|(_, due_at)| *due_at <= now) {
-            self.turn(&id, due_at);
+        while let Some((id, _)) = self.next_due().filter(|(_, due_at)| *due_at <= now) {
+            self.turn(&id, now);
         }
     }
 

@@ -51,14 +51,15 @@ impl Act {
     }
 }
 
-/// One request to the API, as it was answered.
+/// One request to the API, from its arrival on.
 #[derive(Clone, Debug)]
 pub struct RequestRecord {
     pub seq: u64,
     pub at: i64,
     pub method: String,
     pub path: String,
-    pub status: u16,
+    /// None while it is being answered, and for ever if the caller hung up first.
+    pub status: Option<u16>,
 }
 
 impl RequestRecord {
@@ -94,17 +95,26 @@ impl Journal {
         }
     }
 
-    pub(crate) fn requested(&mut self, at: i64, method: &str, path: &str, status: u16) {
+    /// Notes the arrival; the number is for [`Self::answered`].
+    pub(crate) fn requested(&mut self, at: i64, method: &str, path: &str) -> u64 {
         self.last_request += 1;
         self.requests.push_back(RequestRecord {
             seq: self.last_request,
             at,
             method: method.to_owned(),
             path: masked(path),
-            status,
+            status: None,
         });
         if self.requests.len() > REQUESTS_MAX {
             self.requests.pop_front();
+        }
+        self.last_request
+    }
+
+    pub(crate) fn answered(&mut self, seq: u64, status: u16) {
+        // The newest stand at the back, and most answers are quick.
+        if let Some(request) = self.requests.iter_mut().rev().find(|one| one.seq == seq) {
+            request.status = Some(status);
         }
     }
 
@@ -145,7 +155,7 @@ mod tests {
     fn the_log_forgets_the_oldest_first() {
         let mut journal = Journal::default();
         for n in 0..=REQUESTS_MAX {
-            journal.requested(n as i64, "GET", "/v1/devices", 200);
+            journal.requested(n as i64, "GET", "/v1/devices");
         }
         let kept = journal.requests_after(0);
         assert_eq!((kept.len(), kept[0].seq), (REQUESTS_MAX, 2));

@@ -103,9 +103,9 @@ impl Variables {
             Some(other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_))) => other.to_string(),
         };
         if escaped {
-            escape_html(&text, rendered)
+            escape_html(&text, rendered);
         } else {
-            rendered.push_str(&text)
+            rendered.push_str(&text);
         }
     }
 

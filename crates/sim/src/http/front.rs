@@ -36,14 +36,12 @@ pub(crate) async fn front(State(cloud): State<Arc<Cloud>>, request: Request, nex
         return preflight();
     }
     let arrived_at = cloud.clock.now_ms();
+    let seq = cloud.world().journal.requested(arrived_at, method.as_str(), &path);
     let mut response = tokio::select! {
         () = cloud.stopping.cancelled() => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         response = answer(&cloud, source, &path, request, next) => response,
     };
-    cloud
-        .world()
-        .journal
-        .requested(arrived_at, method.as_str(), &path, response.status().as_u16());
+    cloud.world().journal.answered(seq, response.status().as_u16());
     if method != Method::GET {
         cloud.kept().await;
     }
