@@ -59,11 +59,7 @@ pub async fn frame(State(state): State<ServerState>, mut request: Request, next:
     request.extensions_mut().insert(address);
     request.extensions_mut().insert(slot.clone());
 
-    let route: Arc<str> = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("(no route)", MatchedPath::as_str)
-        .into();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let record = record::Record::begin(&state, &id, request.method(), route);
     let cors = cors::Cors::of(&request);
 
@@ -93,12 +89,12 @@ async fn answer(
     slot: &RateSlot,
     cors: &cors::Cors,
 ) -> Result<Response, Problem> {
-    if cors.is_preflight() {
-        return Ok(http::StatusCode::NO_CONTENT.into_response());
-    }
     // Callers who show a token are charged by the extractor that looks it up.
     if rate::is_anonymous(&request) {
         state.frame().rates.charge_address(address, slot)?;
+    }
+    if cors.is_preflight() {
+        return Ok(http::StatusCode::NO_CONTENT.into_response());
     }
     let request = body::guarded(request, state.limits())?;
     // A panic ends its request, not the process; the hook has written where it happened.

@@ -28,6 +28,7 @@ use crate::tls::{CurrentCertificate, TlsError};
 pub struct Patience {
     pub connections: usize,
     pub header_deadline: Duration,
+    pub write_deadline: Duration,
     pub idle_deadline: Duration,
     pub stop_deadline: Duration,
 }
@@ -37,6 +38,7 @@ impl From<&config::Limits> for Patience {
         Self {
             connections: limits.connections,
             header_deadline: limits.header_deadline,
+            write_deadline: limits.write_deadline,
             idle_deadline: limits.idle_deadline,
             stop_deadline: limits.stop_deadline,
         }

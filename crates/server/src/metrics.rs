@@ -1,7 +1,8 @@
 //! Metrics: one recorder for the process, written by the `metrics` macros anywhere, rendered at
 //! `/metrics` for those who may look (Prometheus text format).
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Extension;
@@ -9,7 +10,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
-use metrics::{counter, gauge, histogram};
+use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::layers::address::ClientAddress;
@@ -22,7 +23,10 @@ const SECONDS_BUCKETS: &[f64] = &[
 
 /// Proof that the recorder is installed.
 #[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
+pub struct Metrics {
+    handle: PrometheusHandle,
+    requests: Arc<RequestSeries>,
+}
 
 impl Metrics {
     /// Installs the process's recorder, or finds the one that is installed (tests share a process).
@@ -37,28 +41,79 @@ impl Metrics {
                 let handle = recorder.handle();
                 metrics::set_global_recorder(recorder).expect("nobody else installs a recorder");
                 describe();
-                Self(handle)
+                Self {
+                    handle,
+                    requests: Arc::default(),
+                }
             })
             .clone()
     }
 
     pub(crate) fn request(&self, method: &Method, route: &str, status: StatusCode, duration: Duration) {
+        self.requests.record(method, route, status, duration);
+    }
+
+    /// Moves what was recorded into its buckets; without it, memory grows between two scrapes.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+}
+
+/// The series of requests that have been met. Registered once each: making up the names of a series
+/// for every request would cost more than the frame's other work together. Bounded, for routes are
+/// templates, methods are known ones and statuses ours.
+#[derive(Default)]
+struct RequestSeries(RwLock<HashMap<Box<str>, Vec<Series>>>);
+
+struct Series {
+    method: Method,
+    status: StatusCode,
+    total: Counter,
+    seconds: Histogram,
+}
+
+impl RequestSeries {
+    fn record(&self, method: &Method, route: &str, status: StatusCode, duration: Duration) {
+        let is_met = |series: &&Series| series.method == *method && series.status == status;
+        let met = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = met.get(route).and_then(|all| all.iter().find(is_met)) {
+            return series.add(duration);
+        }
+        drop(met);
+
+        let series = Series::register(method, route, status);
+        series.add(duration);
+        let mut met = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let all = met.entry(route.into()).or_default();
+        // Two may have met it at the same time; both wrote to the same series of the recorder.
+        if !all.iter().any(|own| is_met(&own)) {
+            all.push(series);
+        }
+    }
+}
+
+impl Series {
+    fn register(method: &Method, route: &str, status: StatusCode) -> Self {
         let labels = [
             ("method", method.as_str().to_owned()),
             ("route", route.to_owned()),
             ("status", status.as_str().to_owned()),
         ];
-        counter!("ostler_http_requests_total", &labels).increment(1);
-        histogram!("ostler_http_request_seconds", &labels[..2]).record(duration);
+        Self {
+            method: method.clone(),
+            status,
+            total: counter!("ostler_http_requests_total", &labels),
+            seconds: histogram!("ostler_http_request_seconds", &labels[..2]),
+        }
     }
 
-    /// Moves what was recorded into its buckets; without it, memory grows between two scrapes.
-    pub fn upkeep(&self) {
-        self.0.run_upkeep();
-    }
-
-    pub fn render(&self) -> String {
-        self.0.render()
+    fn add(&self, duration: Duration) {
+        self.total.increment(1);
+        self.seconds.record(duration);
     }
 }
 

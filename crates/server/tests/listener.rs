@@ -81,6 +81,23 @@ async fn who_does_not_send_the_body_in_time_is_told_so() {
 }
 
 #[tokio::test]
+async fn who_does_not_read_the_answer_is_cut_off() {
+    let mut limits = limits();
+    limits.write_deadline = Duration::from_millis(300);
+    limits.connections = 1;
+    let served = World { limits, ..world() }.listening().await;
+    let mut deaf = connect(&served).await;
+    deaf.write_all(b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    // There is room for one connection only: another is answered once the first has been cut off.
+    let mut next = connect(&served).await;
+    next.write_all(HEALTH).await.unwrap();
+    assert!(answer(&mut next).await.unwrap().starts_with("HTTP/1.1 200"));
+    drop(deaf);
+}
+
+#[tokio::test]
 async fn connections_over_the_limit_wait_until_there_is_room() {
     let mut limits = limits();
     limits.connections = 1;

@@ -94,6 +94,7 @@ impl World {
                 "/v1/fault",
                 get(async || -> Result<(), ApiError> { Err(Problem::internal("secret cause").into()) }),
             )
+            .route("/large", get(async || "x".repeat(64 << 20)))
             .route("/hold", hold)
             .merge(openapi::routes(&state));
         openapi::framed(routes, state)

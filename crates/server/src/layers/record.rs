@@ -1,9 +1,9 @@
 //! One request in the log and in the metrics: method, route template, status, duration. Never the
 //! query, a body, a token or an address.
 
-use std::sync::Arc;
 use std::time::Instant;
 
+use axum::extract::MatchedPath;
 use http::{Method, StatusCode};
 use tracing::{Span, debug, error, info_span, warn};
 
@@ -13,14 +13,14 @@ use crate::state::ServerState;
 
 pub(super) struct Record {
     method: Method,
-    route: Arc<str>,
+    route: Option<MatchedPath>,
     began: Instant,
     span: Span,
 }
 
 impl Record {
-    pub fn begin(state: &ServerState, id: &RequestId, method: &Method, route: Arc<str>) -> Self {
-        let span = info_span!("request", request.id = id.as_str(), http.method = %method, http.route = %route);
+    pub fn begin(state: &ServerState, id: &RequestId, method: &Method, route: Option<MatchedPath>) -> Self {
+        let span = info_span!("request", request.id = id.as_str(), http.method = %method, http.route = template(route.as_ref()));
         Self {
             method: known(method),
             route,
@@ -39,10 +39,10 @@ impl Record {
         state
             .frame()
             .metrics
-            .request(&self.method, &self.route, status, duration);
+            .request(&self.method, template(self.route.as_ref()), status, duration);
 
         let _entered = self.span.enter();
-        let Self { method, route, .. } = &self;
+        let (method, route) = (&self.method, template(self.route.as_ref()));
         let duration_ms = duration.as_secs_f64() * 1_000.0;
         let status = status.as_u16();
         let code = problem.map(|problem| problem.code().as_str());
@@ -53,6 +53,11 @@ impl Record {
             _ => debug!(status, duration_ms, code, cause, "{method} {route} answered {status}"),
         }
     }
+}
+
+/// What was asked for in words that do not grow with what callers make up.
+fn template(route: Option<&MatchedPath>) -> &str {
+    route.map_or("(no route)", MatchedPath::as_str)
 }
 
 /// A method is free text: whoever invents one must not grow our metrics.

@@ -2,12 +2,11 @@
 //!
 //! hyper's own timer for a request's head also runs while a connection rests between requests, and
 //! does not run while it is undecided which HTTP is spoken. So we watch for ourselves: bytes that
-//! arrive, requests that begin and answers that end.
+//! arrive, requests that begin, answers that end and bytes that nobody takes up.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -17,6 +16,8 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::Patience;
+
 #[derive(Clone)]
 pub(super) struct Activity(Arc<Mutex<State>>);
 
@@ -24,8 +25,9 @@ struct State {
     phase: Phase,
     /// Frames that carry no request arrive at any time.
     is_multiplexed: bool,
-    header_deadline: Duration,
-    idle_deadline: Duration,
+    /// Since when the peer has taken up nothing of what waits to be written.
+    blocked_since: Option<Instant>,
+    patience: Patience,
 }
 
 enum Phase {
@@ -39,24 +41,35 @@ enum Phase {
 
 impl Activity {
     /// A new connection owes the head of its first request.
-    pub fn begin(header_deadline: Duration, idle_deadline: Duration) -> Self {
+    pub fn begin(patience: &Patience) -> Self {
         let phase = Phase::Head { since: Instant::now() };
+        let patience = patience.clone();
         Self(Arc::new(Mutex::new(State {
             phase,
             is_multiplexed: false,
-            header_deadline,
-            idle_deadline,
+            blocked_since: None,
+            patience,
         })))
     }
 
-    /// When the connection is overdue; never while it is answered.
+    /// When the connection is overdue. While it is answered, only a peer that does not read can be.
     pub fn overdue_at(&self) -> Option<Instant> {
         let state = self.lock();
-        match state.phase {
-            Phase::Head { since } => Some(since + state.header_deadline),
-            Phase::Idle { since } => Some(since + state.idle_deadline),
+        let in_phase = match state.phase {
+            Phase::Head { since } => Some(since + state.patience.header_deadline),
+            Phase::Idle { since } => Some(since + state.patience.idle_deadline),
             Phase::Busy { .. } => None,
-        }
+        };
+        let in_writing = state.blocked_since.map(|since| since + state.patience.write_deadline);
+        in_phase.into_iter().chain(in_writing).min()
+    }
+
+    fn written(&self, polled: &Poll<std::io::Result<usize>>) {
+        let mut state = self.lock();
+        state.blocked_since = match polled {
+            Poll::Pending => state.blocked_since.or_else(|| Some(Instant::now())),
+            Poll::Ready(_) => None,
+        };
     }
 
     fn bytes_arrived(&self) {
@@ -134,7 +147,7 @@ impl HttpBody for TrackedBody {
     }
 }
 
-/// A stream that reports what arrives.
+/// A stream that reports what arrives and what is not taken up.
 pub(super) struct Watched<S> {
     stream: S,
     activity: Activity,
@@ -163,7 +176,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.activity.written(&polled);
+        polled
     }
 
     fn poll_write_vectored(
@@ -171,7 +186,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         slices: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.activity.written(&polled);
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -189,14 +206,27 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const HEAD: Duration = Duration::from_secs(10);
+    const WRITE: Duration = Duration::from_secs(30);
     const IDLE: Duration = Duration::from_secs(75);
+
+    fn begun() -> Activity {
+        Activity::begin(&Patience {
+            connections: 1,
+            header_deadline: HEAD,
+            write_deadline: WRITE,
+            idle_deadline: IDLE,
+            stop_deadline: Duration::ZERO,
+        })
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_owes_heads_promptly_and_may_rest_longer() {
-        let activity = Activity::begin(HEAD, IDLE);
+        let activity = begun();
         let in_time = |patience| Some(Instant::now() + patience);
         assert_eq!(activity.overdue_at(), in_time(HEAD));
 
@@ -221,9 +251,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn frames_between_the_requests_of_http_2_are_no_head() {
-        let activity = Activity::begin(HEAD, IDLE);
+        let activity = begun();
         drop(activity.request_began(Version::HTTP_2));
         activity.bytes_arrived();
         assert_eq!(activity.overdue_at(), Some(Instant::now() + IDLE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_up_nothing_is_overdue_even_while_it_is_answered() {
+        let activity = begun();
+        let _answering = activity.request_began(Version::HTTP_11);
+        activity.written(&Poll::Pending);
+        let overdue_at = Some(Instant::now() + WRITE);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        activity.written(&Poll::Pending);
+        assert_eq!(activity.overdue_at(), overdue_at);
+        activity.written(&Poll::Ready(Ok(1)));
+        assert_eq!(activity.overdue_at(), None);
     }
 }

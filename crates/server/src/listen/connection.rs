@@ -60,7 +60,7 @@ pub(super) async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let activity = Activity::begin(patience.header_deadline, patience.idle_deadline);
+    let activity = Activity::begin(patience);
     let io = TokioIo::new(Watched::new(stream, activity.clone()));
     let watched = activity.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
