@@ -10,9 +10,10 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// Years 0001 to 9999: the range in which RFC 3339 can be written.
+/// From the year 0001 to the last days of 9999: what RFC 3339 can write, less the day that the
+/// calendar keeps for offsets.
 const MILLIS_MIN: i64 = -62_135_596_800_000;
-const MILLIS_MAX: i64 = 253_402_300_799_999;
+const MILLIS_MAX: i64 = 253_402_207_199_999;
 
 impl Timestamp {
     pub const MIN: Self = Self(MILLIS_MIN);

@@ -27,13 +27,14 @@ CREATE TABLE product_version (
     PRIMARY KEY (product_id, version)
 );
 
+-- Without a `client_id` the secret is a token that is used as it is.
 CREATE TABLE cloud_connection (
     product_id    TEXT   PRIMARY KEY REFERENCES product (product_id),
     kind          TEXT   NOT NULL,
     base_url      TEXT   NOT NULL,
     cloud_product TEXT   NOT NULL,
-    client_id     TEXT   NOT NULL,
-    client_secret BYTEA  NOT NULL,
+    client_id     TEXT,
+    secret        BYTEA  NOT NULL,
     changed_at    BIGINT NOT NULL
 );
 
@@ -41,6 +42,7 @@ CREATE TABLE cloud_connection (
 CREATE TABLE ingest_secret (
     digest     BYTEA  PRIMARY KEY,
     product_id TEXT   NOT NULL REFERENCES product (product_id),
+    sealed     BYTEA  NOT NULL,
     created_at BIGINT NOT NULL,
     ends_at    BIGINT
 );

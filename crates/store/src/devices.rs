@@ -11,4 +11,4 @@ pub use change::Renamed;
 pub use enrol::{DeviceImported, DeviceRegistered, NewDevice};
 pub use list::DeviceRecord;
 pub use presence::Heard;
-pub(crate) use presence::PresenceWord;
+pub(crate) use presence::{PresenceWord, write_presence};

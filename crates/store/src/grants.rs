@@ -18,7 +18,7 @@ use crate::tx::row;
 use crate::value::{AsJson, Millis, Text};
 
 pub use change::{GrantChanged, GrantCreated, GrantEnded, Said};
-pub use list::{GrantFilter, GrantRecord};
+pub use list::{GrantFilter, GrantRecord, GrantVersionRecord};
 
 row! {
     /// A grant in its present version.

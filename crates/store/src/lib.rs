@@ -43,6 +43,7 @@
 //! array (`json_rows!`). Hot writes become an entry of the `writer`, which shares its commits.
 
 mod audit;
+mod cloud_connections;
 mod db;
 mod devices;
 mod dialect;
@@ -51,6 +52,7 @@ mod facts;
 mod faults;
 mod grants;
 mod identity;
+mod ingest_secrets;
 mod ledger;
 mod lock;
 mod migrate;
@@ -59,17 +61,19 @@ mod product_cache;
 mod products;
 mod read_model;
 mod sealed;
+mod telemetry;
 mod tx;
 mod value;
 mod writer;
 
 pub use audit::{Act, Actor, Detail};
+pub use cloud_connections::{StoredConnection, StoredCredential};
 pub use devices::{DeviceImported, DeviceRecord, DeviceRegistered, Heard, NewDevice, Renamed};
 pub use db::{OpenError, Store, StoreOptions, sqlite_path};
 pub use dialect::Dialect;
 pub use error::StoreError;
 pub use faults::{FaultPlan, FaultPoint, NoFaults};
-pub use grants::{GrantChanged, GrantCreated, GrantEnded, GrantFilter, GrantRecord, Said};
+pub use grants::{GrantChanged, GrantCreated, GrantEnded, GrantFilter, GrantRecord, GrantVersionRecord, Said};
 pub use identity::{
     CodeRecord, CodeRedeemed, Created, CustomerCredentials, CustomerRecord, EndReason, LoginSession, NewCustomer,
     NewRefresh, NewStaff, NewTokens, RefreshRecord, Refreshed, RegisteredClient, Rotation, StaffRecord,
@@ -81,7 +85,11 @@ pub use ledger::{
 pub use lock::{InstallationLock, LockError};
 pub use migrate::{MIGRATIONS, MigrateError, Migration};
 pub use page::{LIMIT_MAX, Listed, Page};
-pub use products::{Applied, ApplyError, ProductRecord};
+pub use products::{Applied, ApplyError, ProductRecord, ProductVersionRecord};
 pub use read_model::{Change, DeviceChange, ReadModel, TokenFacts, TokensOf};
 pub use sealed::{MasterKey, MasterKeys, UnsealError};
+pub use telemetry::{
+    Arrivals, Bucket, Door, EventCursor, EventFate, EventSource, IngestDoor, LatestPoint, NewEvent, NewPoint, REJECTED_EVENTS_MAX,
+    RejectedEvent, Rejection, RejectionReason, StoredEvent, StoredPoint,
+};
 pub use tx::{Conn, Link, Tx};

@@ -31,6 +31,7 @@ pub const MIGRATIONS: &[Migration] = migrations![
     1 "0001_registry",
     2 "0002_identity",
     3 "0003_ledger",
+    4 "0004_history",
 ];
 
 #[derive(Debug, thiserror::Error)]

@@ -41,6 +41,22 @@ pub enum Applied {
     Unchanged { id: ProductId, version: i64 },
 }
 
+impl Applied {
+    pub const fn id(&self) -> ProductId {
+        match self {
+            Self::Created { id } | Self::Changed { id, .. } | Self::Unchanged { id, .. } => *id,
+        }
+    }
+}
+
+/// One version of a product, without its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProductVersionRecord {
+    pub version: i64,
+    pub applied_at: Timestamp,
+    pub applied_by: String,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     #[error(transparent)]
@@ -70,6 +86,11 @@ const LIST: &str = concat!(
       WHERE p.product_id > COALESCE($1, '') ORDER BY p.product_id LIMIT $2"
 );
 const VERSION: &str = "SELECT file FROM product_version WHERE product_id = $1 AND version = $2";
+/// The newest first.
+const VERSIONS: &str = "
+    SELECT version, applied_at, applied_by FROM product_version
+     WHERE product_id = $1 AND version < COALESCE($2, 9223372036854775807)
+     ORDER BY version DESC LIMIT $3";
 const INSERT: &str = "
     INSERT INTO product (product_id, slug, version, registration_key, created_at)
     VALUES ($1, $2, 0, $3, $4)
@@ -79,6 +100,7 @@ const NEXT_VERSION: &str = "UPDATE product SET version = version + 1 WHERE produ
 const INSERT_VERSION: &str = "
     INSERT INTO product_version (product_id, version, file, applied_at, applied_by)
     VALUES ($1, $2, $3, $4, $5)";
+const NEW_KEY: &str = "UPDATE product SET registration_key = $2 WHERE product_id = $1";
 const REGISTRATION_KEY: &str = "SELECT registration_key FROM product WHERE product_id = $1";
 
 row! {
@@ -170,6 +192,46 @@ impl Store {
             .fetch_optional(&mut *db)
             .await?);
         Ok(file.map(|(AsJson(file),)| file))
+    }
+
+    pub async fn product_versions(
+        &self,
+        id: ProductId,
+        page: Page<i64>,
+    ) -> Result<Listed<ProductVersionRecord>, StoreError> {
+        let mut conn = self.read().await?;
+        let rows: Vec<(i64, Millis, String)> = on!(conn.link(), |db| sqlx::query_as(VERSIONS)
+            .bind(Text(id))
+            .bind(page.after)
+            .bind(page.rows())
+            .fetch_all(&mut *db)
+            .await?);
+        let versions = rows
+            .into_iter()
+            .map(|(version, Millis(applied_at), applied_by)| ProductVersionRecord { version, applied_at, applied_by })
+            .collect();
+        Ok(Listed::cut(versions, &page))
+    }
+
+    /// Draws a new registration key. Credentials derived from the former one no longer register a
+    /// device; those registered already stay so. `None` if there is no such product.
+    pub async fn rotate_registration_key(
+        &self,
+        id: ProductId,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Option<RegistrationKey>, StoreError> {
+        let mut tx = self.write(now).await?;
+        let key = RegistrationKey::from_bytes(random_bytes(tx.entropy()));
+        let row = id.to_string();
+        let sealed = self.shared.keys.seal(key_place(&row), key.as_bytes(), tx.entropy());
+        let changed = execute!(tx.link(), sqlx::query(NEW_KEY).bind(Text(id)).bind(sealed.as_slice()));
+        if changed == 0 {
+            return Ok(None);
+        }
+        tx.audit(Act::new("registration_key.rotate", by).about("product_id", id));
+        tx.commit().await?;
+        Ok(Some(key))
     }
 
     /// What devices of the product prove themselves with at their first start.

@@ -27,6 +27,8 @@ pub struct TokenFacts {
     pub caller: Caller,
     pub issued_at: Timestamp,
     pub expires_at: Timestamp,
+    /// The refresh token that this one answered, until it is used: then that answer has arrived.
+    pub confirms: Option<SecretDigest>,
 }
 
 /// One step from what the database said before a commit to what it says after.
@@ -40,7 +42,9 @@ pub enum Change {
     /// A new grant, or a new version of one.
     Grant(Arc<Grant>),
     GrantEnded { grant_id: GrantId, customer_id: CustomerId, device_id: DeviceId },
-    TokenIssued(SecretDigest, Arc<TokenFacts>),
+    TokenIssued(Arc<TokenFacts>),
+    /// It has been used, so it no longer has anything to confirm.
+    TokenConfirmed(SecretDigest),
     TokensEnded(TokensOf),
 }
 
@@ -159,8 +163,13 @@ impl ReadModel {
             Change::GrantEnded { grant_id, customer_id, device_id } => {
                 self.remove_grant(grant_id, (customer_id, device_id));
             }
-            Change::TokenIssued(digest, token) => {
-                self.tokens.insert(digest, token);
+            Change::TokenIssued(token) => {
+                self.tokens.insert(token.caller.token, token);
+            }
+            Change::TokenConfirmed(digest) => {
+                if let Some(token) = self.tokens.get_mut(&digest) {
+                    Arc::make_mut(token).confirms = None;
+                }
             }
             Change::TokensEnded(which) => self.end_tokens(which),
         }

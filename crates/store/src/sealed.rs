@@ -9,6 +9,7 @@ use std::fmt;
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -113,6 +114,13 @@ impl MasterKeys {
             .decrypt(&XNonce::from(nonce), Payload { msg: body, aad: &aad })
             .map(Zeroizing::new)
             .map_err(|_| UnsealError::Damaged)
+    }
+
+    /// Opens a secret that is text.
+    pub(crate) fn open_text(&self, place: Place<'_>, sealed: &[u8]) -> Result<SecretString, UnsealError> {
+        let secret = self.open(place, sealed)?;
+        let text = std::str::from_utf8(&secret).map_err(|_| UnsealError::Damaged)?;
+        Ok(text.to_owned().into())
     }
 }
 

@@ -15,6 +15,7 @@ use self::batch::Batch;
 use crate::db::Shared;
 use crate::error::StoreError;
 use crate::ledger::{IntentRecorded, NewCommand, OutcomeRecorded, Refusal, Settlement};
+use crate::telemetry::{Arrivals, EventFate};
 
 /// The most entries of one commit: a bound for memory and for the time that one answer waits.
 const BATCH_MAX: usize = 1024;
@@ -25,6 +26,7 @@ pub(crate) enum Entry {
     Outcome(Asked<Settlement, OutcomeRecorded>),
     /// Nobody waits for these: the caller has been answered already.
     Refusal(Box<Refusal>),
+    Arrivals(Asked<Arrivals, Vec<EventFate>>),
 }
 
 /// An entry with somebody who waits for what became of it.

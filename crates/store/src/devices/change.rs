@@ -6,6 +6,7 @@ use ostler_core::time::Timestamp;
 use crate::Store;
 use crate::audit::{Act, Actor};
 use crate::error::StoreError;
+use crate::grants::Said;
 use crate::read_model::Change;
 use crate::tx::execute;
 use crate::value::{Millis, Text};
@@ -58,7 +59,7 @@ impl Store {
         &self,
         device_id: DeviceId,
         quarantined: bool,
-        by: Actor,
+        said: &Said,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut tx = self.write(now).await?;
@@ -69,7 +70,8 @@ impl Store {
         };
         if changed == 1 {
             let act = if quarantined { "device.quarantine" } else { "device.release" };
-            tx.audit(Act::new(act, by).about("device_id", device_id));
+            let act = Act::new(act, said.by).about("device_id", device_id);
+            tx.audit(said.reasoned(act, None));
             tx.change(Change::Quarantine { device_id, quarantined });
             tx.commit().await?;
         }

@@ -138,9 +138,16 @@ fn act(name: &'static str, grant: &Grant, said: &Said) -> Act {
         .about("version", grant.version)
         .about("customer_id", grant.customer_id)
         .about("device_id", grant.device_id);
-    match &said.reason {
-        Some(reason) => act.with_detail(Some(grant.customer_id), &serde_json::json!({ "reason": reason })),
-        None => act,
+    said.reasoned(act, Some(grant.customer_id))
+}
+
+impl Said {
+    /// The reason may name people, so it lies beside the chain.
+    pub(crate) fn reasoned(&self, act: Act, subject: Option<CustomerId>) -> Act {
+        match &self.reason {
+            Some(reason) => act.with_detail(subject, &serde_json::json!({ "reason": reason })),
+            None => act,
+        }
     }
 }
 

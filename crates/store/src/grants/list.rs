@@ -20,6 +20,16 @@ pub struct GrantRecord {
     pub reason: Option<String>,
 }
 
+/// One version of a grant, as it was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantVersionRecord {
+    pub grant: Grant,
+    pub changed_at: Timestamp,
+    /// An id of whoever said it, or `system`.
+    pub changed_by: String,
+    pub reason: Option<String>,
+}
+
 /// Every member narrows the list.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GrantFilter {
@@ -47,6 +57,14 @@ const LIST: &str = concat!(
       LIMIT $5"
 );
 
+const VERSIONS: &str = "
+    SELECT g.grant_id, g.customer_id, g.device_id, g.source, v.version, v.functions, v.variables, v.keys,
+           v.history_from, v.history_to, v.starts_at, v.ends_at, v.changed_at, v.changed_by, v.reason
+      FROM device_grant g
+      JOIN grant_version v ON v.grant_id = g.grant_id
+     WHERE g.grant_id = $1
+     ORDER BY v.version";
+
 row! {
     struct Closing { closed_at: Option<Millis>, reason: Option<String> }
 }
@@ -63,6 +81,36 @@ where
 {
     fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
         Ok(Self { grant: GrantRow::from_row(row)?, closing: Closing::from_row(row)? })
+    }
+}
+
+row! {
+    struct Saying { changed_at: Millis, changed_by: String, reason: Option<String> }
+}
+
+struct VersionRow {
+    grant: GrantRow,
+    saying: Saying,
+}
+
+impl<'r, R: sqlx::Row> sqlx::FromRow<'r, R> for VersionRow
+where
+    GrantRow: sqlx::FromRow<'r, R>,
+    Saying: sqlx::FromRow<'r, R>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        Ok(Self { grant: GrantRow::from_row(row)?, saying: Saying::from_row(row)? })
+    }
+}
+
+impl From<VersionRow> for GrantVersionRecord {
+    fn from(VersionRow { grant, saying }: VersionRow) -> Self {
+        Self {
+            grant: grant.into_grant(),
+            changed_at: saying.changed_at.0,
+            changed_by: saying.changed_by,
+            reason: saying.reason,
+        }
     }
 }
 
@@ -95,5 +143,13 @@ impl Store {
             .fetch_all(&mut *db)
             .await?);
         Ok(Listed::cut(rows.into_iter().map(GrantRecord::from).collect(), &page))
+    }
+
+    /// All that was ever said of a grant, the first version first.
+    pub async fn grant_versions(&self, grant_id: GrantId) -> Result<Vec<GrantVersionRecord>, StoreError> {
+        let mut conn = self.read().await?;
+        let rows: Vec<VersionRow> =
+            on!(conn.link(), |db| sqlx::query_as(VERSIONS).bind(Text(grant_id)).fetch_all(&mut *db).await?);
+        Ok(rows.into_iter().map(GrantVersionRecord::from).collect())
     }
 }

@@ -2,6 +2,7 @@
 
 use ostler_core::command::CommandStatus;
 use ostler_core::id::{CommandId, CustomerId, DeviceId, ProductId};
+use ostler_core::name::FunctionName;
 use ostler_core::time::Timestamp;
 
 use super::command::{Command, StoredCommand, command_columns};
@@ -38,6 +39,12 @@ const OVERDUE: &str = "
      WHERE settled_at IS NULL AND deadline_at <= $1
      ORDER BY deadline_at
      LIMIT $2";
+/// A function's commands that an event may still confirm.
+const UNKNOWN: &str = "
+    SELECT command_id FROM command
+     WHERE device_id = $1 AND function = $2 AND status = 'unknown' AND created_at >= $3
+     ORDER BY command_id
+     LIMIT 100";
 
 impl Store {
     pub async fn command(&self, command_id: CommandId) -> Result<Option<Command>, StoreError> {
@@ -74,6 +81,23 @@ impl Store {
         let rows: Vec<(Text<CommandId>,)> = on!(conn.link(), |db| sqlx::query_as(OVERDUE)
             .bind(Millis(now))
             .bind(i64::from(limit))
+            .fetch_all(&mut *db)
+            .await?);
+        Ok(rows.into_iter().map(|(Text(id),)| id).collect())
+    }
+
+    /// The commands of one function whose outcome nobody could say, made since then.
+    pub async fn unknown_commands(
+        &self,
+        device_id: DeviceId,
+        function: &FunctionName,
+        since: Timestamp,
+    ) -> Result<Vec<CommandId>, StoreError> {
+        let mut conn = self.read().await?;
+        let rows: Vec<(Text<CommandId>,)> = on!(conn.link(), |db| sqlx::query_as(UNKNOWN)
+            .bind(Text(device_id))
+            .bind(Text(function))
+            .bind(Millis(since))
             .fetch_all(&mut *db)
             .await?);
         Ok(rows.into_iter().map(|(Text(id),)| id).collect())

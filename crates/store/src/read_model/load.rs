@@ -9,6 +9,7 @@ use ostler_core::time::Timestamp;
 use super::{Change, DeviceChange, ReadModel};
 use crate::devices::PresenceWord;
 use crate::error::StoreError;
+use crate::identity::load_tokens;
 use crate::grants::{GrantRow, grant_columns};
 use crate::product_cache::ProductCache;
 use crate::tx::{Link, on, row};
@@ -61,6 +62,9 @@ impl ReadModel {
         }
         for row in all::<GrantRow>(link.again(), GRANTS).await? {
             model.apply(Change::Grant(Arc::new(row.into_grant())));
+        }
+        for token in load_tokens(link).await? {
+            model.apply(Change::TokenIssued(token));
         }
         Ok(model)
     }

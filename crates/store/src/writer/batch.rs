@@ -11,18 +11,21 @@ use crate::ledger::{
     IntentRecorded, NewCommand, OutcomeRecorded, Refusal, Settlement, write_intents, write_outcomes,
     write_refusals,
 };
+use crate::telemetry::{Arrivals, EventFate, write_arrivals};
 
 #[derive(Default)]
 pub(super) struct Batch {
     intents: Vec<Asked<NewCommand, IntentRecorded>>,
     outcomes: Vec<Asked<Settlement, OutcomeRecorded>>,
     refusals: Vec<Box<Refusal>>,
+    arrivals: Vec<Asked<Arrivals, Vec<EventFate>>>,
 }
 
 /// What became of each entry, in the order of the batch.
 struct Answers {
     intents: Vec<IntentRecorded>,
     outcomes: Vec<OutcomeRecorded>,
+    fates: Vec<Vec<EventFate>>,
 }
 
 impl Batch {
@@ -33,6 +36,7 @@ impl Batch {
                 Entry::Intent(asked) => batch.intents.push(asked),
                 Entry::Outcome(asked) => batch.outcomes.push(asked),
                 Entry::Refusal(refusal) => batch.refusals.push(refusal),
+                Entry::Arrivals(asked) => batch.arrivals.push(asked),
             }
         }
         batch
@@ -60,8 +64,9 @@ impl Batch {
         let intents = write_intents(&mut tx, &self.intents).await?;
         let outcomes = write_outcomes(&mut tx, &self.outcomes).await?;
         write_refusals(&mut tx, &self.refusals).await?;
+        let fates = write_arrivals(&mut tx, &self.arrivals).await?;
         tx.settle().await?;
-        Ok(Answers { intents, outcomes })
+        Ok(Answers { intents, outcomes, fates })
     }
 
     fn answer(self, answers: Answers) {
@@ -69,6 +74,9 @@ impl Batch {
             asked.tell(Ok(answer));
         }
         for (asked, answer) in self.outcomes.into_iter().zip(answers.outcomes) {
+            asked.tell(Ok(answer));
+        }
+        for (asked, answer) in self.arrivals.into_iter().zip(answers.fates) {
             asked.tell(Ok(answer));
         }
     }
@@ -80,17 +88,19 @@ impl Batch {
         }
         self.intents.into_iter().for_each(|asked| asked.tell(Err(error.clone())));
         self.outcomes.into_iter().for_each(|asked| asked.tell(Err(error.clone())));
+        self.arrivals.into_iter().for_each(|asked| asked.tell(Err(error.clone())));
     }
 
     fn split(self) -> impl Iterator<Item = Self> {
         let intents = self.intents.into_iter().map(|asked| Self { intents: vec![asked], ..Self::default() });
         let outcomes = self.outcomes.into_iter().map(|asked| Self { outcomes: vec![asked], ..Self::default() });
         let refusals = self.refusals.into_iter().map(|refusal| Self { refusals: vec![refusal], ..Self::default() });
-        intents.chain(outcomes).chain(refusals)
+        let arrivals = self.arrivals.into_iter().map(|asked| Self { arrivals: vec![asked], ..Self::default() });
+        intents.chain(outcomes).chain(refusals).chain(arrivals)
     }
 
     fn len(&self) -> usize {
-        self.intents.len() + self.outcomes.len() + self.refusals.len()
+        self.intents.len() + self.outcomes.len() + self.refusals.len() + self.arrivals.len()
     }
 
     /// The latest time that any entry brings: the writer has no clock of its own.
@@ -98,6 +108,7 @@ impl Batch {
         let intents = self.intents.iter().map(|asked| asked.entry.created_at);
         let outcomes = self.outcomes.iter().map(|asked| asked.entry.at);
         let refusals = self.refusals.iter().map(|refusal| refusal.command.created_at);
-        intents.chain(outcomes).chain(refusals).max().unwrap_or(Timestamp::MIN)
+        let arrivals = self.arrivals.iter().filter_map(|asked| asked.entry.received_at());
+        intents.chain(outcomes).chain(refusals).chain(arrivals).max().unwrap_or(Timestamp::MIN)
     }
 }

@@ -42,7 +42,7 @@ on_both! {
         let command = world.command(device_id);
         let command_id = command.id;
         world.store.record_intent(command).await.unwrap();
-        let state = CommandState::Answered { return_value: -1, at: later(5) };
+        let state = CommandState::Answered { return_value: Some(-1), at: later(5) };
         let settlement = Settlement { command_id, state, sent_at: Some(NOW), at: later(5) };
         world.store.record_outcome(settlement).await.unwrap();
         let world = world.reopened().await;

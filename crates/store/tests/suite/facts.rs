@@ -5,7 +5,7 @@ use std::time::Instant;
 use ostler_core::grant::GrantSource;
 use ostler_core::id::{CustomerId, DeviceId};
 use ostler_core::policy::Presence;
-use ostler_store::{Actor, Heard};
+use ostler_store::Heard;
 
 use super::world::{NOW, later, on_both, said};
 
@@ -31,10 +31,10 @@ on_both! {
 
     async fn quarantine_shows_at_once(world) {
         let (ada, device_id, _) = world.held_device().await;
-        assert!(world.store.quarantine_device(device_id, true, Actor::System, NOW).await.unwrap());
-        assert!(!world.store.quarantine_device(device_id, true, Actor::System, NOW).await.unwrap());
+        assert!(world.store.quarantine_device(device_id, true, &said(), NOW).await.unwrap());
+        assert!(!world.store.quarantine_device(device_id, true, &said(), NOW).await.unwrap());
         assert!(world.facts(ada, device_id).await.device.unwrap().quarantined);
-        assert!(world.store.quarantine_device(device_id, false, Actor::System, NOW).await.unwrap());
+        assert!(world.store.quarantine_device(device_id, false, &said(), NOW).await.unwrap());
         assert!(!world.facts(ada, device_id).await.device.unwrap().quarantined);
     }
 

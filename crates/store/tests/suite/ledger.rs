@@ -102,7 +102,7 @@ on_both! {
         let command = world.command(device_id);
         world.store.record_intent(command.clone()).await.unwrap();
         let unknown = CommandState::Unknown { at: later(2) };
-        let answered = CommandState::Answered { return_value: 7, at: later(3) };
+        let answered = CommandState::Answered { return_value: Some(7), at: later(3) };
         let offline = CommandState::Offline { at: later(4) };
         let record = |state| world.store.record_outcome(settled(command.id, state));
         assert_eq!(record(unknown).await.unwrap(), OutcomeRecorded::Recorded);
@@ -117,7 +117,7 @@ on_both! {
         let (_, device_id, _) = world.held_device().await;
         let command = world.command(device_id);
         world.store.record_intent(command.clone()).await.unwrap();
-        let states = [CommandState::Offline { at: later(2) }, CommandState::Answered { return_value: 1, at: later(2) }];
+        let states = [CommandState::Offline { at: later(2) }, CommandState::Answered { return_value: Some(1), at: later(2) }];
         let recorded = futures_util::future::join_all(states.map(|state| world.store.record_outcome(settled(command.id, state)))).await;
         let recorded: Vec<_> = recorded.into_iter().map(Result::unwrap).collect();
         assert_eq!(recorded.iter().filter(|each| **each == OutcomeRecorded::Recorded).count(), 1);

@@ -22,19 +22,17 @@ use sha2::{Digest as _, Sha256};
 /// Runs one test on both databases.
 macro_rules! on_both {
     ($(async fn $name:ident($world:ident) $body:block)+) => {$(
+        async fn $name($world: crate::suite::world::World) $body
+
         mod $name {
-            use super::*;
-
-            async fn check($world: crate::suite::world::World) $body
-
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                check(crate::suite::world::World::sqlite().await).await;
+                super::$name(crate::suite::world::World::sqlite().await).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                check(crate::suite::world::World::postgres().await).await;
+                super::$name(crate::suite::world::World::postgres().await).await;
             }
         }
     )+};
