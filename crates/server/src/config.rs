@@ -149,12 +149,11 @@ impl std::fmt::Debug for DatabaseUrl {
 }
 
 impl Config {
-    /// Reads the file, if one is named, under the variables. Relative paths in a file are taken
-    /// from the file's own directory, so that it does not matter where the program was started.
+    /// Reads the file, if one is named, under the variables. Relative paths are taken from the file's
+    /// directory, so that it does not matter where the program was started.
     pub fn load(file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<(Self, Document), Faults> {
         let document = Document::load(file, environment)?;
-        let base = file.and_then(Path::parent).unwrap_or(Path::new(""));
-        let config = Self::read(&document, base)?;
+        let config = Self::read(&document, base(file))?;
         Ok((config, document))
     }
 
@@ -203,6 +202,10 @@ impl Config {
         check_network_face(&config, &mut reader);
         reader.finish(config)
     }
+}
+
+fn base(file: Option<&Path>) -> &Path {
+    file.and_then(Path::parent).unwrap_or(Path::new(""))
 }
 
 fn public_url(reader: &mut Reader<'_>) -> Url {
@@ -379,6 +382,7 @@ mod tests {
             ("OSTLER_LIMITS_CONNECTIONS", "0"),
             ("OSTLER_NONSENSE", "1"),
             ("OSTLER_DATABASE_URL", "mysql://x"),
+            ("OSTLER_LOG_LEVEL", "loud=nonsense"),
         ];
         insta::assert_debug_snapshot!(faults(file, &variables), @r#"
         [
@@ -389,6 +393,7 @@ mod tests {
             "database_url: must begin with \"sqlite:\" or \"postgres://\"",
             "tls.certificate_file: must be set when tls.key_file is",
             "limits.connections: must be a whole number from 1 to 1000000",
+            "log.level: must be a level or directives such as \"info,ostler_store=debug\"",
         ]
         "#);
     }
@@ -431,10 +436,11 @@ mod tests {
     }
 
     #[test]
-    fn paths_in_a_file_are_taken_from_its_directory() {
+    fn paths_are_taken_from_the_directory_of_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ostler.toml");
-        std::fs::write(&path, "").unwrap();
+        std::fs::write(&path, "database_url_file = \"url\"\n").unwrap();
+        std::fs::write(directory.path().join("url"), "sqlite:ostler.db").unwrap();
         let (config, _) = Config::load(Some(&path), &BTreeMap::new()).unwrap();
         assert_eq!(config.master_key_file, directory.path().join("master.key"));
         assert_eq!(

@@ -338,3 +338,13 @@ async fn metrics_count_by_route_and_exist_only_for_those_who_may_look() {
     stranger.extensions_mut().insert(Peer("203.0.113.5:1".parse().unwrap()));
     assert_eq!(ask(&router, stranger).await.problem(), "404 not-found");
 }
+
+#[tokio::test]
+async fn the_operators_own_address_serves_metrics_to_whoever_reaches_it_and_no_api() {
+    let router = ostler_server::openapi::operator_router(world().state());
+    let mut stranger = Request::get("/metrics").body(Body::empty()).unwrap();
+    stranger.extensions_mut().insert(Peer("10.0.0.9:1".parse().unwrap()));
+    assert_eq!(ask(&router, stranger).await.status, 200);
+    assert_eq!(get_path(&router, "/healthz").await.status, 200);
+    assert_eq!(get_path(&router, "/docs").await.problem(), "404 not-found");
+}

@@ -156,7 +156,7 @@ async fn a_stop_waits_no_longer_than_its_deadline() {
 }
 
 #[tokio::test]
-async fn http_2_without_tls_is_spoken_to_those_who_know() {
+async fn http_2_without_tls_is_spoken_to_those_who_know_and_ends_with_the_server() {
     let served = world().listening().await;
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     let response = client
@@ -168,4 +168,7 @@ async fn http_2_without_tls_is_spoken_to_those_who_know() {
         (response.version(), response.status()),
         (http::Version::HTTP_2, http::StatusCode::OK)
     );
+
+    served.stopping.cancel();
+    soon(served.task).await.unwrap();
 }

@@ -60,21 +60,25 @@ pub fn world() -> World {
 }
 
 impl World {
-    pub fn router(self) -> Router {
-        let (arrived, release) = (self.arrived, self.release);
-        let state = ServerState::new(Frame {
+    pub fn state(&self) -> ServerState {
+        ServerState::new(Frame {
             public_url: "https://api.example.com".parse().unwrap(),
             trusted_proxies: self.trusted_proxies.iter().map(|text| text.parse().unwrap()).collect(),
             rates: RateLimits::new(&self.limits),
-            limits: self.limits,
+            limits: self.limits.clone(),
             metrics: Metrics::install(),
             metrics_allowed: vec!["127.0.0.0/8".parse().unwrap()],
-            readiness: self.readiness,
+            readiness: self.readiness.clone(),
             origin_registered: Arc::new(|origin| async move { origin == "https://app.example.com" }.boxed()),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
-            stopping: self.stopping,
-        });
+            stopping: self.stopping.clone(),
+        })
+    }
+
+    pub fn router(self) -> Router {
+        let state = self.state();
+        let (arrived, release) = (self.arrived, self.release);
         let hold = get(async move || {
             arrived.notify_one();
             release.notified().await;

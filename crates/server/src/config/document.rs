@@ -49,10 +49,12 @@ pub struct Document {
 
 impl Document {
     pub fn load(file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Self, Faults> {
+        let base = super::base(file);
         let defaults: Table = DEFAULTS
             .parse()
             .expect("the compiled-in defaults are tested to be TOML");
         let mut overlay = Overlay {
+            base,
             settings: BTreeMap::new(),
             faults: Vec::new(),
         };
@@ -90,12 +92,13 @@ impl fmt::Debug for Document {
     }
 }
 
-struct Overlay {
+struct Overlay<'a> {
+    base: &'a Path,
     settings: BTreeMap<String, Value>,
     faults: Vec<Fault>,
 }
 
-impl Overlay {
+impl Overlay<'_> {
     fn lay_file(&mut self, path: &Path) {
         let shown = path.display().to_string();
         let text = match std::fs::read_to_string(path) {
@@ -156,7 +159,7 @@ impl Overlay {
     }
 
     fn lay_secret(&mut self, setting: &str, path: &str) {
-        match std::fs::read_to_string(path) {
+        match std::fs::read_to_string(self.base.join(path)) {
             Ok(secret) => drop(
                 self.settings
                     .insert(setting.to_owned(), Value::String(secret.trim_end().to_owned())),
@@ -181,7 +184,7 @@ impl Overlay {
             return Ok(document);
         }
         let mut faults = self.faults;
-        if let Err(more) = super::Config::read(&document, Path::new("")) {
+        if let Err(more) = super::Config::read(&document, self.base) {
             faults.extend(more.0);
         }
         Err(Faults(faults))
