@@ -1,0 +1,249 @@
+//! One delivery, from either door: judged event by event, made durable as a whole.
+
+use bytes::Bytes;
+use ostler_core::event::CloudEvent;
+use ostler_core::id::{CloudDeviceId, ProductId, RejectedEventId};
+use ostler_core::time::Timestamp;
+use ostler_store::{Arrivals, Door, EventFate, Rejection, RejectionReason, StoreError};
+
+use super::doors::OpenDoor;
+use super::judge::{Kind, Origin, without_nul_in};
+use super::registration::RegistrationError;
+use crate::App;
+
+/// How much of a rejected body is kept for staff.
+const KEPT_BYTES_MAX: usize = 2048;
+
+/// What came in at the hook's door.
+#[derive(Debug)]
+pub enum Delivery {
+    Events(Vec<CloudEvent>),
+    /// A body that the adapter could not read.
+    Unreadable(Bytes),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// Nothing of it is durable; the sender may repeat it.
+    #[error("too much is waiting to be stored")]
+    Overloaded,
+    #[error("the delivery could not be made durable")]
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for DeliveryError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Overloaded => Self::Overloaded,
+            other => Self::Store(other),
+        }
+    }
+}
+
+/// Events of our devices, as far as they may settle a command once they are durable.
+struct Accepted {
+    origin: Origin,
+    event: CloudEvent,
+}
+
+/// A delivery as it was judged.
+#[derive(Default)]
+pub(super) struct Judged {
+    arrivals: Arrivals,
+    /// In the order of `arrivals.events`.
+    accepted: Vec<Accepted>,
+    pub heartbeat: bool,
+}
+
+impl App {
+    /// Takes what the cloud's hook brought. Answers only once all of it is durable.
+    pub async fn take_delivery(&self, door: &OpenDoor, delivery: Delivery) -> Result<(), DeliveryError> {
+        let now = self.clock.now();
+        let taken = self.take_at_hook(door.product_id, delivery, now).await;
+        match &taken {
+            Ok(heartbeat) => self.hook_delivered(door.product_id, *heartbeat, now).await,
+            Err(_) => self.hook_failed(door.product_id),
+        }
+        taken.map(|_| ())
+    }
+
+    /// Whether a heartbeat was among what was delivered.
+    async fn take_at_hook(
+        &self,
+        product_id: ProductId,
+        delivery: Delivery,
+        now: Timestamp,
+    ) -> Result<bool, DeliveryError> {
+        let judged = match delivery {
+            Delivery::Events(events) => self.judge(product_id, Door::Hook, events, now).await?,
+            Delivery::Unreadable(body) => self.judge_unreadable(product_id, &body, now),
+        };
+        let heartbeat = judged.heartbeat;
+        self.keep(judged).await?;
+        Ok(heartbeat)
+    }
+
+    /// Looks up the source of each event and decides what becomes of it. Registrations happen here.
+    pub(super) async fn judge(
+        &self,
+        product_id: ProductId,
+        door: Door,
+        events: Vec<CloudEvent>,
+        now: Timestamp,
+    ) -> Result<Judged, StoreError> {
+        let mut judged = Judged::default();
+        for event in events {
+            let reject = |reason, event: CloudEvent| self.rejection(product_id, door, reason, event, now);
+            match Kind::of(event, now) {
+                Kind::Heartbeat => judged.heartbeat = true,
+                Kind::Chatter => count(door, "ignored"),
+                Kind::OfNobody(event) => judged.arrivals.rejections.push(reject(RejectionReason::NoDevice, event)),
+                Kind::Malformed(event) => judged.arrivals.rejections.push(reject(RejectionReason::Malformed, event)),
+                Kind::Registration { source, credential, event } => {
+                    match self.register_by_event(product_id, &source, &credential, now).await {
+                        Ok(()) => self.accept(&mut judged, product_id, door, &source, event, now).await?,
+                        Err(RegistrationError::Store(error)) => return Err(error),
+                        Err(RegistrationError::Refused | RegistrationError::TooManyFailures { .. }) => {
+                            judged.arrivals.rejections.push(reject(RejectionReason::WrongCredential, event));
+                        }
+                        Err(RegistrationError::Elsewhere) => {
+                            judged.arrivals.rejections.push(reject(RejectionReason::UnknownDevice, event));
+                        }
+                    }
+                }
+                Kind::OfDevice { source, event } => {
+                    self.accept(&mut judged, product_id, door, &source, event, now).await?;
+                }
+            }
+        }
+        Ok(judged)
+    }
+
+    /// An event of a device of this product is taken; of any other, turned away.
+    async fn accept(
+        &self,
+        judged: &mut Judged,
+        product_id: ProductId,
+        door: Door,
+        source: &CloudDeviceId,
+        event: CloudEvent,
+        received_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let known = self.store.event_source(source).await?;
+        let Some(known) = known.filter(|known| known.product.id == product_id) else {
+            let rejection = self.rejection(product_id, door, RejectionReason::UnknownDevice, event, received_at);
+            judged.arrivals.rejections.push(rejection);
+            return Ok(());
+        };
+        let origin = Origin { device_id: known.device_id, product: known.product, door, received_at };
+        judged.arrivals.events.push(origin.telemetry(&event, &*self.entropy));
+        judged.accepted.push(Accepted { origin, event });
+        Ok(())
+    }
+
+    fn judge_unreadable(&self, product_id: ProductId, body: &[u8], now: Timestamp) -> Judged {
+        let text = String::from_utf8_lossy(body).into_owned();
+        // It may hold a credential in a shape that nobody can strip.
+        let shown = (!text.contains("ostler/register") && !text.contains("ostler%2Fregister")).then_some(text);
+        let rejection = Rejection {
+            id: RejectedEventId::draw(now, &*self.entropy),
+            product_id,
+            door: Door::Hook,
+            reason: RejectionReason::Malformed,
+            cloud_device_id: None,
+            name: None,
+            body: shown.map(kept),
+            received_at: now,
+        };
+        Judged { arrivals: Arrivals { events: Vec::new(), rejections: vec![rejection] }, ..Judged::default() }
+    }
+
+    fn rejection(
+        &self,
+        product_id: ProductId,
+        door: Door,
+        reason: RejectionReason,
+        event: CloudEvent,
+        received_at: Timestamp,
+    ) -> Rejection {
+        let event = event.scrubbed(&[]);
+        Rejection {
+            id: RejectedEventId::draw(received_at, &*self.entropy),
+            product_id,
+            door,
+            reason,
+            cloud_device_id: event.source,
+            name: Some(kept(event.name)),
+            body: event.data.map(kept),
+            received_at,
+        }
+    }
+
+    /// Makes it durable; may be refused when too much is waiting.
+    async fn keep(&self, judged: Judged) -> Result<(), StoreError> {
+        let Judged { arrivals, accepted, .. } = judged;
+        if arrivals.is_empty() {
+            return Ok(());
+        }
+        count_rejections(&arrivals.rejections);
+        let waited_since = self.clock.instant();
+        let fates = self.store.record_arrivals(arrivals).await?;
+        self.after_commit(waited_since, accepted, &fates).await;
+        Ok(())
+    }
+
+    /// The same at the stream's door: waits for room instead of refusing, for nobody repeats it.
+    pub(super) async fn keep_streamed(&self, judged: Judged) -> Result<(), StoreError> {
+        let Judged { arrivals, accepted, .. } = judged;
+        if arrivals.is_empty() {
+            return Ok(());
+        }
+        count_rejections(&arrivals.rejections);
+        let waited_since = self.clock.instant();
+        let fates = self.store.record_streamed(arrivals).await?;
+        self.after_commit(waited_since, accepted, &fates).await;
+        Ok(())
+    }
+
+    /// Counts, and lets what is new settle commands. The delivery is durable whatever happens here.
+    async fn after_commit(
+        &self,
+        waited_since: std::time::Instant,
+        accepted: Vec<Accepted>,
+        fates: &[EventFate],
+    ) {
+        let waited = self.clock.instant().saturating_duration_since(waited_since);
+        metrics::histogram!("ostler_ingest_commit_seconds").record(waited);
+        for (Accepted { origin, event }, fate) in accepted.into_iter().zip(fates) {
+            match fate {
+                EventFate::KnownBefore => count(origin.door, "duplicate"),
+                EventFate::Stored => {
+                    count(origin.door, "stored");
+                    let settled = self.settle_by_event(origin.device_id, &origin.product, &event, origin.received_at);
+                    if let Err(error) = settled.await {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(error, device.id = %origin.device_id, "an event could not settle commands");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn kept(text: String) -> String {
+    let mut end = text.len().min(KEPT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    without_nul_in(text[..end].to_owned())
+}
+
+fn count_rejections(rejections: &[Rejection]) {
+    for rejection in rejections {
+        count(rejection.door, rejection.reason.as_str());
+    }
+}
+
+fn count(door: Door, fate: &'static str) {
+    metrics::counter!("ostler_events_total", "door" => door.as_str(), "fate" => fate).increment(1);
+}
