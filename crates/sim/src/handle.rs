@@ -54,6 +54,8 @@ pub struct DeviceFacts {
 /// A device to be made.
 #[derive(Clone, Debug)]
 pub struct NewDevice {
+    /// Made up if absent.
+    pub id: Option<DeviceId>,
     pub name: Option<String>,
     pub product_id: Option<ProductId>,
     pub firmware: Custom,
@@ -223,9 +225,18 @@ impl SimHandle {
         })
     }
 
-    pub fn add_product(&self, id: u32, slug: &str, maker: &UserId) -> ProductId {
-        self.change(|world| world.add_product(ProductId(id), slug, slug, 13, maker));
+    /// A product of the maker's.
+    pub fn add_product(&self, id: u32, slug: &str) -> ProductId {
+        let maker = self.maker();
+        self.change(|world| world.add_product(ProductId(id), slug, slug, 13, &maker));
         ProductId(id)
+    }
+
+    /// The account from the settings.
+    pub fn maker(&self) -> UserId {
+        let world = self.cloud.world();
+        let maker = world.user_by_name(&world.config.account.username);
+        maker.map_or_else(|| UserId::new(""), |user| user.id.clone())
     }
 
     /// A client of a product: its id and secret.
@@ -242,7 +253,7 @@ impl SimHandle {
     pub fn add_device(&self, device: NewDevice) -> DeviceId {
         self.change(|world| {
             let seed = noise::mix(world.config.seed ^ 0x6d61_6465, world.registry.devices.len() as u64);
-            let id = device_id(seed);
+            let id = device.id.unwrap_or_else(|| device_id(seed));
             world.add_device(Birth {
                 id: id.clone(),
                 name: device.name,
