@@ -12,6 +12,7 @@ use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -62,9 +63,9 @@ pub fn openapi() -> OpenApi {
         .merge(patient_operations())
         .split_for_parts();
     let components = document.components.get_or_insert_default();
-    components
-        .schemas
-        .insert("Problem".into(), <ProblemDocument as utoipa::PartialSchema>::schema());
+    let mut schemas = vec![(ProblemDocument::name().into_owned(), ProblemDocument::schema())];
+    ProblemDocument::schemas(&mut schemas);
+    components.schemas.extend(schemas);
     let bearer = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("An access token (RFC 6750)"))

@@ -53,6 +53,23 @@ async fn the_openapi_document_is_3_1_and_describes_problems() {
     assert!(document["paths"]["/readyz"]["get"].is_object());
 }
 
+#[test]
+fn every_reference_in_the_openapi_document_leads_somewhere() {
+    let document = serde_json::to_value(openapi()).unwrap();
+    let mut to_visit = vec![&document];
+    let mut references = 0;
+    while let Some(value) = to_visit.pop() {
+        if let Some(reference) = value.get("$ref").and_then(|reference| reference.as_str()) {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+            references += 1;
+        }
+        to_visit.extend(value.as_object().into_iter().flat_map(|members| members.values()));
+        to_visit.extend(value.as_array().into_iter().flatten());
+    }
+    assert!(references > 0);
+}
+
 #[tokio::test]
 async fn the_type_of_a_problem_leads_somewhere() {
     let router = world().router();
