@@ -75,7 +75,7 @@ struct PartHealth {
 ///
 /// Says nothing about the database or the device cloud: restarting us would not help them.
 #[utoipa::path(get, path = "/healthz", tag = "operation", security(()),
-    responses((status = 200, body = HealthResponse, example = json!({"status": "ok"}))))]
+    responses((status = 200, description = "It is", body = HealthResponse, example = json!({"status": "ok"}))))]
 pub async fn healthz() -> Json<HealthResponse> {
     Json(HealthResponse {
         status: HealthStatus::Ok,
@@ -86,7 +86,7 @@ pub async fn healthz() -> Json<HealthResponse> {
 /// Should requests be sent here?
 #[utoipa::path(get, path = "/readyz", tag = "operation", security(()),
     responses(
-        (status = 200, body = HealthResponse, example = json!({"status": "ok", "parts": [{"part": "store", "ok": true}]})),
+        (status = 200, description = "Yes", body = HealthResponse, example = json!({"status": "ok", "parts": [{"part": "store", "ok": true}]})),
         (status = 503, description = "Stopping, or a part does not work", body = HealthResponse)))]
 pub async fn readyz(State(state): State<ServerState>) -> Response {
     let parts = state.frame().readiness.ask().await;
