@@ -10,9 +10,12 @@ mod url;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use self::cluster::{Durability, Lease};
-use crate::edge;
+use crate::{edge, eventually};
+
+const LAST_GUEST: Duration = Duration::from_secs(10);
 
 /// A server the tests may create databases on.
 #[derive(Debug)]
@@ -110,10 +113,12 @@ impl Postgres {
             &format!("ALTER DATABASE {draft_name} ALLOW_CONNECTIONS false"),
         );
         let guests = format!(
-            "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = '{}'",
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{}'",
             draft.replace('\'', "''")
         );
-        psql::query(&self.url, &guests);
+        eventually("the draft's last guest to leave", LAST_GUEST, || {
+            (psql::query(&self.url, &guests) == "0").then_some(())
+        });
         psql::query(
             &self.url,
             &format!("ALTER DATABASE {draft_name} RENAME TO {}", quoted(name)),
