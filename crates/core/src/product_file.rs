@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct ProductFile {
     pub slug: String,
     pub name: String,
-    #[serde(default = "utc")]
+    #[serde(default = "ProductFile::default_time_zone")]
     pub time_zone: String,
-    #[serde(default = "fleet")]
+    #[serde(default = "ProductFile::default_access_mode")]
     pub access_mode: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keep: Vec<String>,
@@ -132,6 +132,14 @@ fn list(faults: &[FileFault]) -> String {
 }
 
 impl ProductFile {
+    pub fn default_time_zone() -> String {
+        "UTC".to_owned()
+    }
+
+    pub fn default_access_mode() -> String {
+        "fleet".to_owned()
+    }
+
     pub fn from_toml(text: &str) -> Result<Self, InvalidProductFile> {
         let document = toml::Deserializer::parse(text).map_err(|error| unreadable("", &error.message()))?;
         read(document)
@@ -173,14 +181,6 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
             Segment::Unknown => String::new(),
         })
         .collect()
-}
-
-fn utc() -> String {
-    "UTC".to_owned()
-}
-
-fn fleet() -> String {
-    "fleet".to_owned()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

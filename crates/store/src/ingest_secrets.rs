@@ -33,12 +33,25 @@ impl Store {
         by: Actor,
         now: Timestamp,
     ) -> Result<SecretString, StoreError> {
-        if let Some((digest, sealed)) = live(self.read().await?.link(), product_id, now).await?.into_iter().next() {
-            let row = row_name(product_id, &digest);
-            return Ok(self.shared.keys.open_text(place(&row), &sealed)?);
+        if let Some(secret) = self.live_hook_secret(product_id, now).await? {
+            return Ok(secret);
         }
         let secret = self.rotate_ingest_secret(product_id, by, now).await?;
         Ok(secret.reveal().to_owned().into())
+    }
+
+    /// The newest live secret, if there is one.
+    pub async fn live_hook_secret(
+        &self,
+        product_id: ProductId,
+        now: Timestamp,
+    ) -> Result<Option<SecretString>, StoreError> {
+        let newest = live(self.read().await?.link(), product_id, now).await?.into_iter().next();
+        let opened = newest.map(|(digest, sealed)| {
+            let row = row_name(product_id, &digest);
+            self.shared.keys.open_text(place(&row), &sealed)
+        });
+        Ok(opened.transpose()?)
     }
 
     /// Draws a new secret. The one before it stays live until it is ended, any older one ends.
