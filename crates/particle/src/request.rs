@@ -1,0 +1,137 @@
+//! Requests to the cloud, and how they are counted. What they mean stands where they are made.
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::Full;
+use serde::Serialize;
+
+use crate::address::ApiPath;
+use crate::answer::Lost;
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("ostler/", env!("CARGO_PKG_VERSION")));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+
+/// What a request is for, as metrics name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Call,
+    Read,
+    Device,
+    Devices,
+    Token,
+    Stream,
+    Publish,
+    Hooks,
+    Team,
+}
+
+impl Purpose {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Read => "read",
+            Self::Device => "device",
+            Self::Devices => "devices",
+            Self::Token => "token",
+            Self::Stream => "stream",
+            Self::Publish => "publish",
+            Self::Hooks => "hooks",
+            Self::Team => "team",
+        }
+    }
+
+    fn count(self, class: &'static str) {
+        metrics::counter!("ostler_cloud_requests_total", "purpose" => self.as_str(), "class" => class).increment(1);
+    }
+
+    pub(crate) fn count_answer(self, status: StatusCode) {
+        self.count(match status.as_u16() {
+            200..=299 => "2xx",
+            300..=399 => "3xx",
+            429 | 529 => "limited",
+            400..=499 => "4xx",
+            500..=599 => "5xx",
+            _ => "other",
+        });
+    }
+
+    pub(crate) fn count_lost(self, lost: Lost) {
+        self.count(match lost {
+            Lost::NeverLeft => "never-left",
+            Lost::AfterDeparture => "lost",
+            Lost::TooLarge => "too-large",
+        });
+    }
+
+    pub(crate) fn count_deadline(self) {
+        self.count("deadline");
+    }
+
+    pub(crate) fn count_no_connection(self) {
+        self.count("no-connection");
+    }
+}
+
+/// A request without its credential, so that it can be built again with another one.
+#[derive(Debug, Clone)]
+pub(crate) struct CloudRequest {
+    pub purpose: Purpose,
+    method: Method,
+    path: ApiPath,
+    body: Option<(HeaderValue, Bytes)>,
+}
+
+impl CloudRequest {
+    pub(crate) fn get(purpose: Purpose, path: ApiPath) -> Self {
+        Self::new(purpose, Method::GET, path)
+    }
+
+    pub(crate) fn new(purpose: Purpose, method: Method, path: ApiPath) -> Self {
+        Self {
+            purpose,
+            method,
+            path,
+            body: None,
+        }
+    }
+
+    pub(crate) fn json<T: Serialize>(purpose: Purpose, method: Method, path: ApiPath, body: &T) -> Self {
+        let body = serde_json::to_vec(body).expect("our wire types have string keys and no failing serialisers");
+        Self {
+            body: Some((JSON, body.into())),
+            ..Self::new(purpose, method, path)
+        }
+    }
+
+    /// `POST /oauth/token` takes a form and nothing else (§2.2).
+    pub(crate) fn token_form(fields: &[(&str, &str)]) -> Self {
+        let form: String = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        Self {
+            body: Some((FORM, form.into())),
+            ..Self::new(Purpose::Token, Method::POST, ApiPath::token())
+        }
+    }
+
+    pub(crate) fn build(&self, authorization: Option<&HeaderValue>) -> Request<Full<Bytes>> {
+        let (content_type, body) = match &self.body {
+            Some((content_type, body)) => (Some(content_type.clone()), body.clone()),
+            None => (None, Bytes::new()),
+        };
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.path.as_str().parse().expect("an ApiPath is percent-encoded ASCII");
+        let headers = request.headers_mut();
+        headers.insert(USER_AGENT, AGENT);
+        if let Some(content_type) = content_type {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        if let Some(authorization) = authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        request
+    }
+}
