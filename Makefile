@@ -3,7 +3,7 @@
 .PHONY: help demo test check bench fuzz
 
 ARGS ?=
-# For `make fuzz`: how many times as long as in an ordinary run.
+# For `make fuzz`: how often each property test is run.
 TIMES ?= 50
 
 help: ## Shows this list
@@ -27,6 +27,6 @@ bench: ## Measures Ostler beside nginx in one run; writes target/bench/report.js
 	@scripts/prerequisites bench
 	@scripts/bench $(ARGS)
 
-fuzz: ## Runs the property tests for longer (TIMES=50)
+fuzz: ## Runs the property tests many times over, with new chance each time (TIMES=50)
 	@scripts/prerequisites test
 	@scripts/fuzz $(TIMES)

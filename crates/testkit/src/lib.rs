@@ -7,13 +7,11 @@ mod edge;
 mod port;
 mod postgres;
 mod process;
-mod property;
 mod scratch;
 mod wait;
 
 pub use port::free_port;
 pub use postgres::{Database, Postgres};
 pub use process::Process;
-pub use property::cases;
 pub use scratch::Scratch;
 pub use wait::{eventually, eventually_async};
