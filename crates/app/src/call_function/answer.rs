@@ -1,0 +1,57 @@
+//! What the caller is told of a command.
+
+use std::time::Duration;
+
+use ostler_core::command::CommandState;
+use ostler_core::policy::Right;
+use ostler_core::time::Timestamp;
+use ostler_store::{Command, NewCommand};
+
+/// A command in its present state.
+#[derive(Debug, Clone)]
+pub struct CallAnswer {
+    pub command: Command,
+    /// When the cloud's limit lets the next call through, as far as it said.
+    pub retry_after: Option<Duration>,
+}
+
+impl CallAnswer {
+    pub fn of(command: Command) -> Self {
+        Self { command, retry_after: None }
+    }
+}
+
+/// The ledger's entry as it stands once the intent is durable.
+pub(super) fn accepted(intent: &NewCommand) -> Command {
+    let (grant_id, grant_version) = match intent.right {
+        Some(Right::Grant { id, version }) => (Some(id), Some(version)),
+        Some(Right::Maker) | None => (None, None),
+    };
+    Command {
+        id: intent.id,
+        product_id: intent.product_id,
+        device_id: intent.device_id,
+        customer_id: intent.by.customer_id,
+        client_id: Some(intent.by.client_id),
+        staff_id: intent.by.staff_id,
+        grant_id,
+        grant_version,
+        function: intent.function.clone(),
+        argument: Some(intent.argument.clone()),
+        rule: intent.right.map_or("", Right::rule).to_owned(),
+        reason: intent.reason.clone(),
+        state: CommandState::Accepted,
+        body_digest: None,
+        created_at: intent.created_at,
+        sent_at: None,
+        settled_at: None,
+    }
+}
+
+/// The same entry once it is settled.
+pub(super) fn settled(mut command: Command, state: CommandState, sent_at: Option<Timestamp>, at: Timestamp) -> Command {
+    command.state = state;
+    command.sent_at = sent_at;
+    command.settled_at = state.is_settled().then_some(at);
+    command
+}

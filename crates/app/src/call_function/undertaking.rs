@@ -1,0 +1,156 @@
+//! Carrying out a call whose intent is durable, until its outcome is durable too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostler_core::caller::Caller;
+use ostler_core::command::{CallOutcome, CommandState, NotSent, RefusedBy};
+use ostler_core::id::CommandId;
+use ostler_core::permit::TicketState;
+use ostler_core::policy::{Denied, Presence, Title, authorize_call};
+use ostler_core::time::Timestamp;
+use ostler_store::StoreError;
+use ostler_store::{Command, OutcomeRecorded, Settlement};
+use tokio::task::JoinHandle;
+
+use super::{Allowed, CallAnswer, CallFunctionError, CallRequest, answer};
+use crate::App;
+
+/// A permit that lapsed in a queue is judged again, but not for ever.
+const JUDGED_AT_MOST: usize = 4;
+
+/// Pauses before an outcome that could not be written is written again. Repeating this is safe:
+/// the statement settles only what is unsettled.
+const WRITE_AGAIN_AFTER: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(400), Duration::from_secs(3)];
+
+#[derive(Clone)]
+pub(super) struct Undertaking {
+    pub command: Command,
+    pub caller: Caller,
+    pub request: CallRequest,
+}
+
+/// What came of the attempts to send.
+struct Attempted {
+    state: CommandState,
+    sent_at: Option<Timestamp>,
+    retry_after: Option<Duration>,
+}
+
+impl App {
+    pub(super) async fn carry_out(self: Arc<Self>, undertaking: Undertaking, allowed: Allowed) -> Result<CallAnswer, StoreError> {
+        let attempted = self.attempt(&undertaking, allowed).await;
+        let at = self.clock.now();
+        let Attempted { state, sent_at, retry_after } = attempted;
+        let recorded = self.record(Settlement { command_id: undertaking.command.id, state, sent_at, at }).await?;
+        let command = match recorded {
+            OutcomeRecorded::Recorded => answer::settled(undertaking.command, state, sent_at, at),
+            OutcomeRecorded::SettledBefore => self.present(undertaking.command).await?,
+        };
+        metrics::counter!("ostler_commands_total", "status" => command.state.status().as_str()).increment(1);
+        Ok(CallAnswer { command, retry_after })
+    }
+
+    /// Waits for the outcome, but not longer than a caller should. The call stays attached.
+    pub(super) async fn await_outcome(
+        &self,
+        command: Command,
+        running: JoinHandle<Result<CallAnswer, StoreError>>,
+    ) -> Result<CallAnswer, CallFunctionError> {
+        match tokio::time::timeout(self.settings.call_deadline, running).await {
+            Ok(Ok(answer)) => Ok(answer?),
+            // The task panicked: what it did is not known.
+            Ok(Err(_)) | Err(_) => self.give_up_waiting(command).await,
+        }
+    }
+
+    async fn give_up_waiting(&self, command: Command) -> Result<CallAnswer, CallFunctionError> {
+        self.settle(command.id, CallOutcome::Unknown, Some(command.created_at)).await?;
+        Ok(CallAnswer::of(self.present(command).await?))
+    }
+
+    async fn attempt(&self, undertaking: &Undertaking, allowed: Allowed) -> Attempted {
+        let mut allowed = allowed;
+        for _ in 0..JUDGED_AT_MOST {
+            if self.is_known_offline(&allowed) {
+                return self.not_departed(CallOutcome::DeviceOffline);
+            }
+            let sent_at = self.clock.now();
+            let outcome = self.cloud.call_function(&allowed.permit, self.settings.call_attached).await;
+            if outcome != CallOutcome::NotSent(NotSent::PermitLapsed) {
+                let departed = allowed.permit.ticket().state() == TicketState::Departed;
+                return self.attempted(outcome, departed.then_some(sent_at));
+            }
+            drop(allowed);
+            allowed = match self.judge_again(undertaking).await {
+                Ok(again) => again,
+                Err(state) => return Attempted { state, sent_at: None, retry_after: None },
+            };
+        }
+        self.not_departed(CallOutcome::NotSent(NotSent::PermitLapsed))
+    }
+
+    /// The rights may have changed while the first permit waited: they are read again.
+    async fn judge_again(&self, undertaking: &Undertaking) -> Result<Allowed, CommandState> {
+        let Undertaking { command, caller, request } = undertaking;
+        let now = self.clock.now();
+        let uncertain = |_| CommandState::from_outcome(CallOutcome::NotSent(NotSent::PermitLapsed), now);
+        let (mut facts, slot) = self.call_facts(caller, request).await.map_err(uncertain)?;
+        // The cool-down that runs now is this command's own.
+        facts.last_called_at = None;
+        let title = Title::of(caller, request.on_behalf_of);
+        let refused = |_: Denied| CommandState::Refused { by: RefusedBy::Policy, at: now };
+        let permit = authorize_call(&request.call, caller, title, &facts, now).map_err(refused)?;
+        Ok(self.allow(permit, slot, &facts, caller, command.id))
+    }
+
+    /// Presence counts only while the product's event stream tells us of its changes.
+    fn is_known_offline(&self, allowed: &Allowed) -> bool {
+        allowed.presence == Presence::Offline && self.presence_is_current(allowed.permit.product_id())
+    }
+
+    fn not_departed(&self, outcome: CallOutcome) -> Attempted {
+        self.attempted(outcome, None)
+    }
+
+    fn attempted(&self, outcome: CallOutcome, sent_at: Option<Timestamp>) -> Attempted {
+        let retry_after = match outcome {
+            CallOutcome::RateLimited { retry_after } => retry_after,
+            CallOutcome::Returned(_)
+            | CallOutcome::DeviceOffline
+            | CallOutcome::NotSent(_)
+            | CallOutcome::Refused(_)
+            | CallOutcome::Unknown => None,
+        };
+        Attempted { state: CommandState::from_outcome(outcome, self.clock.now()), sent_at, retry_after }
+    }
+
+    /// Writes an outcome down. `SettledBefore` is as good: then it was not ours to say any more.
+    pub(crate) async fn settle(
+        &self,
+        command_id: CommandId,
+        outcome: CallOutcome,
+        sent_at: Option<Timestamp>,
+    ) -> Result<OutcomeRecorded, StoreError> {
+        let at = self.clock.now();
+        let state = CommandState::from_outcome(outcome, at);
+        self.record(Settlement { command_id, state, sent_at, at }).await
+    }
+
+    pub(crate) async fn record(&self, settlement: Settlement) -> Result<OutcomeRecorded, StoreError> {
+        for pause in WRITE_AGAIN_AFTER {
+            match self.store.record_outcome(settlement.clone()).await {
+                Ok(recorded) => return Ok(recorded),
+                Err(StoreError::Closed) => return Err(StoreError::Closed),
+                Err(_) => tokio::time::sleep(pause).await,
+            }
+        }
+        self.store.record_outcome(settlement).await
+    }
+
+    /// The command as the ledger has it now.
+    async fn present(&self, command: Command) -> Result<Command, StoreError> {
+        Ok(self.store.command(command.id).await?.unwrap_or(command))
+    }
+}
