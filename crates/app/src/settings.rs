@@ -13,11 +13,28 @@ pub struct Settings {
     pub access_token_lifetime: Duration,
     /// How long a refresh token of a rotating client lives unless it is used.
     pub refresh_token_lifetime: Duration,
+    /// How long a replaced refresh token is still taken, if nothing issued from it was used.
+    pub refresh_tolerance: Duration,
     pub authorization_code_lifetime: Duration,
     pub session_lifetime: Duration,
     /// How many Argon2id computations run at once; more wait, up to `password_queue`.
     pub password_workers: usize,
     pub password_queue: usize,
+    pub password_cost: PasswordCost,
+}
+
+/// Argon2id's parameters (RFC 9106 §4; OWASP's first choice).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PasswordCost {
+    pub memory_kib: u32,
+    pub iterations: u32,
+    pub parallelism: u32,
+}
+
+impl Default for PasswordCost {
+    fn default() -> Self {
+        Self { memory_kib: 19 * 1024, iterations: 2, parallelism: 1 }
+    }
 }
 
 impl Default for Settings {
@@ -28,10 +45,12 @@ impl Default for Settings {
             call_attached: Duration::from_secs(60),
             access_token_lifetime: Duration::from_secs(60 * 60),
             refresh_token_lifetime: Duration::from_secs(90 * 24 * 60 * 60),
+            refresh_tolerance: Duration::from_secs(60),
             authorization_code_lifetime: Duration::from_secs(60),
             session_lifetime: Duration::from_secs(12 * 60 * 60),
             password_workers: 2,
             password_queue: 64,
+            password_cost: PasswordCost::default(),
         }
     }
 }

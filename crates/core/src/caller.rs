@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::id::{ClientId, CustomerId, ProductId, StaffId, TokenFamilyId};
 use crate::scope::{Scope, ScopeSet};
+use crate::secret::SecretDigest;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -12,6 +13,9 @@ pub struct Caller {
     pub client_id: ClientId,
     pub family_id: TokenFamilyId,
     pub scopes: ScopeSet,
+    /// By which access token. Whether it still lives is asked once more when rights are judged: it
+    /// may have ended between the door and the decision (P1).
+    pub token: SecretDigest,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
@@ -87,6 +88,21 @@ secret_type!(
 );
 secret_type!(RefreshToken, "ost_rt_");
 secret_type!(AuthorizationCode, "ost_ac_");
+
+impl RefreshToken {
+    /// The token that replaces this one: derived, so that a client whose answer was lost is told the
+    /// very same when it asks again. Takes both the token, which only its holder has, and the salt,
+    /// which only we have.
+    #[must_use]
+    pub fn successor(&self, salt: &[u8; 32]) -> Self {
+        let key = self.0.expose_secret().as_bytes();
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+        mac.update(b"ostler-refresh-1");
+        mac.update(salt);
+        Self(format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())).into())
+    }
+}
+
 secret_type!(ClientSecret, "ost_cs_");
 secret_type!(
     /// What a browser's session cookie holds.
@@ -116,6 +132,16 @@ mod tests {
         assert!(token.reveal().starts_with("ost_at_"));
         assert_eq!(token.reveal().len(), "ost_at_".len() + 43);
         assert!(token.digest().matches(&SecretDigest::of(token.reveal())));
+    }
+
+    #[test]
+    fn a_successor_follows_from_token_and_salt_alone() {
+        let token = RefreshToken::draw(&Repeating);
+        let successor = token.successor(&[1; 32]);
+        assert_eq!(successor.reveal(), token.successor(&[1; 32]).reveal());
+        assert_ne!(successor.reveal(), token.successor(&[2; 32]).reveal());
+        assert_ne!(successor.reveal(), successor.successor(&[1; 32]).reveal());
+        assert_eq!(successor.reveal().len(), token.reveal().len());
     }
 
     #[test]

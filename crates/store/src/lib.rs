@@ -43,6 +43,7 @@
 //! array (`json_rows!`). Hot writes become an entry of the `writer`, which shares its commits.
 
 mod audit;
+mod backup;
 mod cloud_connections;
 mod db;
 mod devices;
@@ -66,7 +67,11 @@ mod tx;
 mod value;
 mod writer;
 
-pub use audit::{Act, Actor, Detail};
+pub use audit::{
+    Act, Actor, AuditCursor, AuditEntry, AuditFault, AuditKey, ChainPoint, ChainReport, Detail, FaultKind, HeadFault,
+    RecordedAct, SignedHead,
+};
+pub use backup::{BackupError, BackupSummary, backup, restore, verify as verify_backup};
 pub use cloud_connections::{StoredConnection, StoredCredential};
 pub use devices::{DeviceImported, DeviceRecord, DeviceRegistered, Heard, NewDevice, Renamed};
 pub use db::{OpenError, Store, StoreOptions, sqlite_path};

@@ -8,6 +8,7 @@ use crate::id::{ClientId, StaffId, TokenFamilyId};
 use crate::port::Entropy;
 use crate::product_file::ProductFile;
 use crate::scope::ScopeSet;
+use crate::secret::SecretDigest;
 
 struct Counting(std::sync::atomic::AtomicU8);
 impl Entropy for Counting {
@@ -99,6 +100,7 @@ impl World {
             client_id: self.client,
             family_id: self.family,
             scopes: ScopeSet::EMPTY,
+            token: SecretDigest::from_bytes([0; 32]),
         }
     }
 

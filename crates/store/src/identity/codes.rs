@@ -32,7 +32,7 @@ pub enum CodeRedeemed {
     /// Unknown, expired, another client's, or shown without what it was bound to.
     Refused,
     /// It was redeemed before: what was issued then has ended now.
-    Reused,
+    Reused(Option<TokenFamilyId>),
 }
 
 const INSERT: &str = "
@@ -120,7 +120,7 @@ impl Store {
             end_family(&mut tx, family_id, EndReason::CodeReused, by, now).await?;
             tx.commit().await?;
         }
-        Ok(CodeRedeemed::Reused)
+        Ok(CodeRedeemed::Reused(issued))
     }
 }
 

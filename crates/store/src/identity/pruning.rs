@@ -24,9 +24,8 @@ const FAMILIES: &str = "
 
 impl Store {
     /// Removes what ran out by `now`, and by `kept_since` what is kept to recognise reuse.
-    pub async fn prune_identity(&self, now: Timestamp, kept_since: Timestamp) -> Result<u64, StoreError> {
+    pub async fn prune_identity(&self, now: Timestamp, kept_since: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.write(now).await?;
-        let mut removed = 0;
         for (sql, until) in [
             (ACCESS_TOKENS, now),
             (SESSIONS, now),
@@ -34,10 +33,9 @@ impl Store {
             (REFRESH_TOKENS, kept_since),
             (FAMILIES, kept_since),
         ] {
-            removed += execute!(tx.link(), sqlx::query(sql).bind(Millis(until)));
+            execute!(tx.link(), sqlx::query(sql).bind(Millis(until)));
         }
         tx.change(Change::TokensEnded(TokensOf::ExpiredBy(now)));
-        tx.commit().await?;
-        Ok(removed)
+        tx.commit().await
     }
 }

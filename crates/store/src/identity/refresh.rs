@@ -45,8 +45,8 @@ pub enum Refreshed {
     Issued,
     /// Unknown, expired, ended, or another client's.
     Refused,
-    /// Its successor was used: the family has ended now.
-    Reused,
+    /// Its successor was used, or it was replaced too long ago: the family has ended now.
+    Reused(TokenFamilyId),
 }
 
 const ROTATE: &str = "
@@ -120,7 +120,7 @@ impl Store {
         };
         let salt: [u8; 32] = salt.try_into().map_err(|_| StoreError::inconsistent("a refresh token's salt"))?;
         let Some(tokens) = issue(&row.record(), &salt) else { return Ok(Refreshed::Refused) };
-        insert_access(&mut tx, &tokens.access, &tokens.facts).await?;
+        insert_access(&mut tx, &tokens.facts).await?;
         if let Some(successor) = &tokens.refresh {
             insert_refresh(&mut tx, row.family_id.0, Some(*digest), successor, now).await?;
         }
@@ -143,7 +143,7 @@ impl Store {
         let row = found(&mut tx, digest, client_id).await?;
         let live = row.filter(|row| row.replaced_at.is_none() && !row.has_expired(now));
         let Some(tokens) = live.and_then(|row| issue(&row.record())) else { return Ok(Refreshed::Refused) };
-        insert_access(&mut tx, &tokens.access, &tokens.facts).await?;
+        insert_access(&mut tx, &tokens.facts).await?;
         tx.commit().await?;
         Ok(Refreshed::Issued)
     }
@@ -181,5 +181,5 @@ async fn refuse(mut tx: Tx, row: &RefreshRow, now: Timestamp) -> Result<Refreshe
     let by = Actor::Customer(row.customer_id.0);
     end_family(&mut tx, row.family_id.0, EndReason::RefreshReused, by, now).await?;
     tx.commit().await?;
-    Ok(Refreshed::Reused)
+    Ok(Refreshed::Reused(row.family_id.0))
 }

@@ -25,7 +25,6 @@ use crate::value::{AsJson, Digest, Millis, Text};
 /// What one authorization yields.
 #[derive(Debug, Clone)]
 pub struct NewTokens {
-    pub access: SecretDigest,
     pub facts: Arc<TokenFacts>,
     pub refresh: Option<NewRefresh>,
 }
@@ -86,25 +85,24 @@ row! {
 }
 
 impl TokenRow {
-    fn into_facts(self) -> (SecretDigest, Arc<TokenFacts>) {
+    fn into_facts(self) -> Arc<TokenFacts> {
         let who = match (self.customer_id, self.staff_id) {
             (Some(Text(customer_id)), _) => Principal::Customer(customer_id),
             (None, Some(Text(staff_id))) => Principal::Staff { staff_id, products: reach(self.staff_products) },
             (None, None) => Principal::Machine { products: reach(self.client_products) },
         };
         let client_id = self.client_id.map_or(ClientId::STAFF_SESSION, |Text(client_id)| client_id);
-        let facts = TokenFacts {
-            caller: Caller { who, client_id, family_id: self.family_id.0, scopes: self.scopes.0 },
+        Arc::new(TokenFacts {
+            caller: Caller { who, client_id, family_id: self.family_id.0, scopes: self.scopes.0, token: self.digest.0 },
             issued_at: self.issued_at.0,
             expires_at: self.expires_at.0,
             confirms: self.confirms.map(|Digest(digest)| digest),
-        };
-        (self.digest.0, Arc::new(facts))
+        })
     }
 }
 
 /// Fills the read model.
-pub(crate) async fn load_tokens(link: Link<'_>) -> Result<Vec<(SecretDigest, Arc<TokenFacts>)>, StoreError> {
+pub(crate) async fn load_tokens(link: Link<'_>) -> Result<Vec<Arc<TokenFacts>>, StoreError> {
     let rows: Vec<TokenRow> = on!(link, |db| sqlx::query_as(ALL).fetch_all(&mut *db).await?);
     Ok(rows.into_iter().map(TokenRow::into_facts).collect())
 }
@@ -130,7 +128,7 @@ impl Store {
             .bind(Millis(now))
             .fetch_optional(&mut *db)
             .await?);
-        Ok(row.map(|row| row.into_facts().1))
+        Ok(row.map(TokenRow::into_facts))
     }
 
     /// Tokens that no code and no refresh token stands for: of a machine or of a staff session.
@@ -183,7 +181,7 @@ impl Store {
 }
 
 pub(super) async fn start_family(tx: &mut Tx, tokens: &NewTokens) -> Result<(), StoreError> {
-    let Caller { who, client_id, family_id, scopes } = &tokens.facts.caller;
+    let Caller { who, client_id, family_id, scopes, token: _ } = &tokens.facts.caller;
     let client_id = (*client_id != ClientId::STAFF_SESSION).then_some(*client_id);
     let staff_id = match who {
         Principal::Staff { staff_id, .. } => Some(*staff_id),
@@ -196,22 +194,22 @@ pub(super) async fn start_family(tx: &mut Tx, tokens: &NewTokens) -> Result<(), 
         .bind(staff_id.map(Text))
         .bind(Text(*scopes))
         .bind(Millis(tokens.facts.issued_at)));
-    insert_access(tx, &tokens.access, &tokens.facts).await?;
+    insert_access(tx, &tokens.facts).await?;
     if let Some(refresh) = &tokens.refresh {
         insert_refresh(tx, *family_id, None, refresh, tokens.facts.issued_at).await?;
     }
     Ok(())
 }
 
-pub(super) async fn insert_access(tx: &mut Tx, digest: &SecretDigest, facts: &Arc<TokenFacts>) -> Result<(), StoreError> {
+pub(super) async fn insert_access(tx: &mut Tx, facts: &Arc<TokenFacts>) -> Result<(), StoreError> {
     execute!(tx.link(), sqlx::query(INSERT_ACCESS)
-        .bind(Digest(*digest))
+        .bind(Digest(facts.caller.token))
         .bind(Text(facts.caller.family_id))
         .bind(Text(facts.caller.scopes))
         .bind(Millis(facts.issued_at))
         .bind(Millis(facts.expires_at))
         .bind(facts.confirms.map(Digest)));
-    tx.change(Change::TokenIssued(*digest, Arc::clone(facts)));
+    tx.change(Change::TokenIssued(Arc::clone(facts)));
     Ok(())
 }
 
