@@ -10,7 +10,6 @@ use crate::config::SimConfig;
 use crate::persist::Keeper;
 use crate::world::World;
 
-#[derive(Debug)]
 pub(crate) struct Cloud {
     pub config: Arc<SimConfig>,
     pub clock: SimClock,

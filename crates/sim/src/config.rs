@@ -1,6 +1,7 @@
 //! What a simulated cloud is started with. Where the reference only infers a behaviour, there is a
 //! setting here, so that nobody comes to depend on a guess. Nothing in here changes after the start.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -23,7 +24,8 @@ pub struct SimConfig {
     pub register_at_start: bool,
     /// Every third vehicle drives through gaps in coverage and replays what it missed.
     pub vehicle_outages: bool,
-    /// What must outlive a crash is kept here. Without it everything is forgotten.
+    /// What must outlive a crash is kept here; without it everything is forgotten. If the file exists,
+    /// its world is the world: the numbers of devices and the account above are not looked at.
     pub state_file: Option<PathBuf>,
     pub account: AccountConfig,
     pub lockout: LockoutScope,
@@ -61,12 +63,20 @@ impl Default for SimConfig {
 }
 
 /// The maker's account, to whom the products belong.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountConfig {
     pub username: String,
     /// Random if absent.
     pub password: Option<String>,
+}
+
+impl fmt::Debug for AccountConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountConfig")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for AccountConfig {

@@ -112,11 +112,10 @@ async fn devices(State(cloud): Shared) -> Answer {
                 "name": device.name,
                 "product_id": device.product_id,
                 "online": world.is_online(device),
-                "open_streams": world.bus.open(),
             })
         })
         .collect();
-    ok(json!({"devices": devices}))
+    ok(json!({"devices": devices, "open_streams": world.bus.open()}))
 }
 
 async fn switch(State(cloud): Shared, Path(id): Path<String>, call: Call) -> Answer {

@@ -19,7 +19,7 @@ use crate::world::{
 };
 
 /// See the module. Cheap to clone; works as long as the process does.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SimHandle {
     cloud: Arc<Cloud>,
 }

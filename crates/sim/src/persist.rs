@@ -16,7 +16,7 @@ use crate::config::TimeSource;
 use crate::world::{Registry, World};
 
 /// What the file holds.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct Kept {
     pub skipped_ms: i64,
     pub registry: Registry,

@@ -44,7 +44,6 @@ pub enum SimError {
 }
 
 /// A running simulated cloud. Dropping it stops it without waiting.
-#[derive(Debug)]
 pub struct Sim {
     address: SocketAddr,
     cloud: Arc<Cloud>,

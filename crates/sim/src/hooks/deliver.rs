@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::HookJob;
 use super::rating::Ratings;
@@ -105,12 +106,13 @@ async fn deliver(cloud: &Cloud, deliverer: &Deliverer, job: &HookJob, hold_ms: O
 /// One request, unless the host is being left alone. The answer's body, or the text of the error.
 async fn attempt(cloud: &Cloud, deliverer: &Deliverer, request: &HookRequest) -> Result<String, String> {
     let host = request.url.host_str().unwrap_or_default();
-    let now = cloud.clock.now_ms();
-    if deliverer.ratings().sleeps(host, cloud.config.hooks.host_sleep_ms, now) {
+    // In real time, like all timers: a host does not recover because the clock was moved.
+    let sleep = Duration::from_millis(cloud.config.hooks.host_sleep_ms);
+    if deliverer.ratings().sleeps(host, sleep, Instant::now()) {
         return Err(SLEEPING.to_owned());
     }
     let answer = send(deliverer, request).await;
-    deliverer.ratings().note(host, answer.is_ok(), cloud.clock.now_ms());
+    deliverer.ratings().note(host, answer.is_ok(), Instant::now());
     answer.map_err(|failure| match failure {
         Failure::Status(status) => format!("error status {status} from {host}"),
         Failure::Connection(error) => format!("{error} from {host}"),

@@ -2,6 +2,9 @@
 //! left alone for a while. The rating is per host name, so one bad hook throttles its neighbours.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// How many of the last answers count.
 const REMEMBERED: usize = 20;
@@ -11,7 +14,7 @@ const JUDGED_FROM: usize = 6;
 #[derive(Debug, Default)]
 struct Host {
     answers: VecDeque<bool>,
-    last_error_at: i64,
+    last_error_at: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -20,20 +23,20 @@ pub(super) struct Ratings {
 }
 
 impl Ratings {
-    pub(super) fn note(&mut self, host: &str, succeeded: bool, now_ms: i64) {
+    pub(super) fn note(&mut self, host: &str, succeeded: bool, now: Instant) {
         let one = self.hosts.entry(host.to_owned()).or_default();
         one.answers.push_back(succeeded);
         if one.answers.len() > REMEMBERED {
             one.answers.pop_front();
         }
         if !succeeded {
-            one.last_error_at = now_ms;
+            one.last_error_at = Some(now);
         }
     }
 
-    /// Whether deliveries to this host are skipped now. After `sleep_ms` without errors the past is
+    /// Whether deliveries to this host are skipped now. After `sleep` without errors the past is
     /// forgotten.
-    pub(super) fn sleeps(&mut self, host: &str, sleep_ms: u64, now_ms: i64) -> bool {
+    pub(super) fn sleeps(&mut self, host: &str, sleep: Duration, now: Instant) -> bool {
         let Some(one) = self.hosts.get_mut(host) else {
             return false;
         };
@@ -44,7 +47,7 @@ impl Ratings {
         if errors * 2 <= one.answers.len() {
             return false;
         }
-        if now_ms - one.last_error_at >= i64::try_from(sleep_ms).unwrap_or(i64::MAX) {
+        if one.last_error_at.is_none_or(|at| now.duration_since(at) >= sleep) {
             one.answers.clear();
             return false;
         }
@@ -56,22 +59,27 @@ impl Ratings {
 mod tests {
     use super::*;
 
+    const SLEEP: Duration = Duration::from_secs(5);
+
     #[test]
     fn more_errors_than_successes_put_a_host_to_sleep() {
+        let start = Instant::now();
         let mut ratings = Ratings::default();
         for n in 0..10 {
-            ratings.note("a.example", n % 4 == 0, n);
+            ratings.note("a.example", n % 4 == 0, start);
         }
-        assert!(ratings.sleeps("a.example", 5_000, 100));
-        assert!(!ratings.sleeps("b.example", 5_000, 100));
-        assert!(!ratings.sleeps("a.example", 5_000, 5_100));
-        assert!(!ratings.sleeps("a.example", 5_000, 5_101));
+        let almost = start + SLEEP - Duration::from_millis(1);
+        assert!(ratings.sleeps("a.example", SLEEP, almost));
+        assert!(!ratings.sleeps("b.example", SLEEP, almost));
+        // Woken, it starts with a clean sheet.
+        assert!(!ratings.sleeps("a.example", SLEEP, start + SLEEP));
+        assert!(!ratings.sleeps("a.example", SLEEP, start));
     }
 
     #[test]
     fn a_single_error_is_forgiven() {
         let mut ratings = Ratings::default();
-        ratings.note("a.example", false, 0);
-        assert!(!ratings.sleeps("a.example", 5_000, 1));
+        ratings.note("a.example", false, Instant::now());
+        assert!(!ratings.sleeps("a.example", SLEEP, Instant::now()));
     }
 }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use http::{Method, header};
 
-use super::{Fields, Refusal};
+use super::{Fields, Refusal, multipart};
 use crate::cloud::Cloud;
 
 const BODY_MAX: usize = 1 << 20;
@@ -20,17 +20,17 @@ pub(crate) enum Encoding {
     Empty,
     Form,
     Json,
+    Multipart,
     Other,
 }
 
 /// What the caller shows; who that is, is for the registry to say.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Credentials {
     pub tokens: Vec<String>,
     pub basic: Option<(String, String)>,
 }
 
-#[derive(Debug)]
 pub(crate) struct Call {
     pub source: IpAddr,
     pub arrived_at: i64,
@@ -57,6 +57,7 @@ impl FromRequest<Arc<Cloud>> for Call {
         let body = match encoding {
             Encoding::Json => Fields::from_json(&bytes).ok_or(Refusal::Unreadable)?,
             Encoding::Form => Fields::from_form(&bytes),
+            Encoding::Multipart => multipart::read(content_type(&parts), &bytes).ok_or(Refusal::Unreadable)?,
             Encoding::Empty | Encoding::Other => Fields::default(),
         };
         let query = Fields::from_form(parts.uri.query().unwrap_or_default().as_bytes());
@@ -79,14 +80,19 @@ pub(crate) fn source_of(parts: &Parts) -> IpAddr {
         .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0.ip())
 }
 
-fn encoding_of(parts: &Parts) -> Encoding {
-    let content_type = parts
+fn content_type(parts: &Parts) -> &str {
+    parts
         .headers
         .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    match content_type.map(|text| text.split(';').next().unwrap_or_default().trim()) {
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+fn encoding_of(parts: &Parts) -> Encoding {
+    match content_type(parts).split(';').next().map(str::trim) {
         Some("application/json") => Encoding::Json,
         Some("application/x-www-form-urlencoded") => Encoding::Form,
+        Some("multipart/form-data") => Encoding::Multipart,
         Some(_) | None => Encoding::Other,
     }
 }

@@ -81,6 +81,17 @@ impl Fields {
     }
 }
 
+impl FromIterator<(String, String)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self(
+            pairs
+                .into_iter()
+                .map(|(key, value)| (key, Value::String(value)))
+                .collect(),
+        )
+    }
+}
+
 fn put(map: &mut Map<String, Value>, key: &str, value: String) {
     let Some((name, inner)) = key.strip_suffix(']').and_then(|key| key.split_once('[')) else {
         map.insert(key.to_owned(), Value::String(value));

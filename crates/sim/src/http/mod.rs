@@ -3,6 +3,7 @@
 mod call;
 mod fields;
 mod front;
+mod multipart;
 mod refusal;
 
 use axum::response::{IntoResponse, Response};

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{DevicePath, Shared};
 use crate::clock::rfc3339;
-use crate::http::{Answer, Call, Encoding, Fields, Refusal, ok};
+use crate::http::{Answer, Call, Fields, Refusal, ok};
 use crate::id::DeviceId;
 use crate::world::{Device, DeviceView, Scope, World};
 
@@ -32,7 +32,7 @@ pub(super) async fn get(State(cloud): Shared, Path(id): Path<String>, call: Call
 pub(super) async fn update(State(cloud): Shared, Path(path): Path<DevicePath>, call: Call) -> Answer {
     let mut world = cloud.world();
     let (_, id) = world.device_at(&call, &path, Scope::DevicesUpdate)?;
-    if call.encoding == Encoding::Other {
+    if call.body.has("file") {
         // A firmware file: it is taken and goes nowhere.
         return ok(json!({"id": id, "status": "Update started"}));
     }

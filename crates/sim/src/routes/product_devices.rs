@@ -102,10 +102,7 @@ enum Imported {
 pub(super) async fn import(State(cloud): Shared, Path(product): Path<String>, call: Call) -> Answer {
     let mut world = cloud.world();
     let (_, product) = world.enter_product(&call.credentials, &product, Scope::DevicesImport)?;
-    let identifiers = call.body.list("ids").or_else(|| call.body.list("id"));
-    let identifiers = identifiers
-        .filter(|ids| !ids.is_empty())
-        .ok_or(Refusal::Missing { field: "ids" })?;
+    let identifiers = identifiers(&call.body).ok_or(Refusal::Missing { field: "ids" })?;
     let claimant = call
         .body
         .filled("claim_user")
@@ -133,6 +130,13 @@ pub(super) async fn import(State(cloud): Shared, Path(product): Path<String>, ca
         "nonmemberDeviceIds": elsewhere,
         "invalidDeviceIds": invalid,
     }))
+}
+
+/// One, many, or an uploaded file with one a line.
+fn identifiers(fields: &Fields) -> Option<Vec<String>> {
+    let from_file = || Some(fields.text("file")?.split_whitespace().map(str::to_owned).collect());
+    let identifiers: Vec<String> = fields.list("ids").or_else(|| fields.list("id")).or_else(from_file)?;
+    Some(identifiers).filter(|identifiers| !identifiers.is_empty())
 }
 
 fn import_one(world: &mut World, product: ProductId, identifier: &str) -> Imported {

@@ -6,7 +6,7 @@ use crate::http::{Credentials, Refusal};
 use crate::id::{DeviceId, ProductId};
 
 /// A request whose token is known and alive.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Caller {
     pub principal: Principal,
     pub token: String,

@@ -1,5 +1,6 @@
 //! Who exists: people, customers, OAuth clients, API users, and the tokens they hold. Passwords and
-//! secrets are kept in clear: this is an emulator, and its state file says so by its mode.
+//! secrets are kept in clear, as an emulator may, but nothing that holds one has a `Debug`; the state
+//! file is readable by its owner only.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +23,7 @@ pub(crate) const WELL_KNOWN_CLIENTS: [(&str, &str); 4] = [
     ("CLI2", "client_secret_here"),
 ];
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct User {
     pub id: UserId,
     pub username: String,
@@ -31,7 +32,7 @@ pub(crate) struct User {
     pub otp: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Customer {
     pub id: CustomerId,
     pub product_id: ProductId,
@@ -56,7 +57,7 @@ pub(crate) enum ClientKind {
     Web,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Client {
     pub id: String,
     pub name: String,
@@ -106,7 +107,7 @@ impl Principal {
     }
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Token {
     pub principal: Principal,
     pub client_id: String,
@@ -115,7 +116,7 @@ pub(crate) struct Token {
     pub refresh: Option<Refresh>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Refresh {
     pub token: String,
     pub expires_at: i64,
@@ -129,7 +130,6 @@ pub(crate) enum TokenLife {
 }
 
 /// A token as it is handed out, once.
-#[derive(Debug)]
 pub(crate) struct MintedToken {
     pub access_token: String,
     pub life: TokenLife,

@@ -39,7 +39,7 @@ use crate::journal::Journal;
 use crate::limits::Limits;
 
 /// The durable part, written to the state file as it stands.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Registry {
     pub users: BTreeMap<UserId, User>,
     pub customers: BTreeMap<CustomerId, Customer>,
@@ -71,7 +71,6 @@ pub(crate) struct Hook {
     pub failed: u64,
 }
 
-#[derive(Debug)]
 pub(crate) struct World {
     pub config: Arc<SimConfig>,
     pub clock: SimClock,
@@ -109,8 +108,18 @@ impl World {
         };
         if is_new {
             world.seed();
+        } else if !world.clock.is_simulated() {
+            world.wake_one_by_one();
         }
         world
+    }
+
+    /// After a restart everybody is overdue; they must not speak in chorus from now on.
+    fn wake_one_by_one(&mut self) {
+        let now = self.now();
+        for device in self.registry.devices.values_mut() {
+            device.next_turn_at = now + (device.seed % 5_000) as i64;
+        }
     }
 
     pub(crate) fn now(&self) -> i64 {
