@@ -1,9 +1,10 @@
 //! Functions, variables, ping: what devices do and what the cloud says when they do not (reference §5).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ostler_sim::{CallTiming, CredentialKind, Fault, FaultKind, SimConfig};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::support::{Cloud, quiet};
 
