@@ -3,6 +3,8 @@
 //! A route with an operation comes in through `routes!`, so that it cannot be served without being
 //! described; pages and machine-read text, which are no operations, are added to the plain router.
 
+mod examples;
+
 use std::sync::LazyLock;
 
 use axum::Router;
@@ -18,10 +20,15 @@ use utoipa_axum::routes;
 
 use crate::problem::ProblemDocument;
 use crate::state::ServerState;
-use crate::{health, home, layers, metrics};
+use crate::{admin, health, home, layers, metrics};
 
-static DOCUMENT: LazyLock<Vec<u8>> =
-    LazyLock::new(|| serde_json::to_vec_pretty(&openapi()).expect("the document has text keys only"));
+static DOCUMENT: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut document = serde_json::to_value(openapi()).expect("the document has text keys only");
+    examples::fill(&mut document);
+    let mut text = serde_json::to_vec_pretty(&document).expect("it was a value just now");
+    text.push(b'\n');
+    text
+});
 
 /// The whole server as one service.
 pub fn router(state: ServerState) -> Router {
@@ -56,7 +63,7 @@ pub fn framed(routes: Router<ServerState>, state: ServerState) -> Router {
         .with_state(state)
 }
 
-/// The document, as `/openapi.json` and `ostler openapi` give it.
+/// The document without its examples, which [`document`] adds.
 pub fn openapi() -> OpenApi {
     let (_, mut document) = OpenApiRouter::with_openapi(described())
         .merge(prompt_operations())
@@ -74,7 +81,8 @@ pub fn openapi() -> OpenApi {
     document
 }
 
-pub(crate) fn document() -> &'static [u8] {
+/// The document, as `/openapi.json` and `ostler openapi` give it.
+pub fn document() -> &'static [u8] {
     &DOCUMENT
 }
 
@@ -83,6 +91,7 @@ fn prompt_operations() -> OpenApiRouter<ServerState> {
     OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
+        .merge(admin::router())
 }
 
 /// Operations that wait for a device, with a deadline of their own.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use ostler_app::App;
 use ostler_core::port::{Clock, Entropy};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -36,11 +37,22 @@ pub struct Frame {
 #[derive(Clone)]
 pub struct ServerState {
     frame: Arc<Frame>,
+    app: Arc<App>,
 }
 
 impl ServerState {
-    pub fn new(frame: Frame) -> Self {
-        Self { frame: Arc::new(frame) }
+    pub fn new(frame: Frame, app: Arc<App>) -> Self {
+        Self { frame: Arc::new(frame), app }
+    }
+
+    /// As RFC 8414 §2 and RFC 9207 compare it: `public_url` without a slash at its end.
+    pub fn issuer(&self) -> String {
+        self.frame.public_url.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// The use cases.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
     }
 
     pub fn frame(&self) -> &Frame {
