@@ -131,7 +131,8 @@ async fn switch(State(cloud): Shared, Path(id): Path<String>, call: Call) -> Ans
 }
 
 async fn publish(State(cloud): Shared, Path(id): Path<String>, call: Call) -> Answer {
-    let name = call.body.filled("name").ok_or(Refusal::Missing { field: "name" })?;
+    let name = call.body.filled("name").filter(|name| !name.contains(char::is_control));
+    let name = name.ok_or(Refusal::Missing { field: "name" })?;
     if !cloud
         .world()
         .publish_as(&DeviceId::new(&id), &name, call.body.text("data"))

@@ -309,6 +309,19 @@ impl SimHandle {
         })
     }
 
+    /// A webhook of a product, declared as over the API. None if it could never be delivered.
+    pub fn add_hook(&self, product: ProductId, declaration: Value) -> Option<HookId> {
+        let Value::Object(fields) = declaration else {
+            return None;
+        };
+        self.change(|world| {
+            world
+                .add_hook(ClientHome::Product(product), fields)
+                .ok()
+                .map(|hook| hook.id)
+        })
+    }
+
     /// All webhooks, as the API shows them.
     pub fn hooks(&self) -> Vec<(HookId, Value)> {
         let world = self.cloud.world();

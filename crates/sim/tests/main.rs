@@ -1,6 +1,9 @@
 //! The simulated cloud from outside: over HTTP, as any client sees it.
 
-#![expect(clippy::unwrap_used, reason = "a broken assumption should end its test; helpers are tests too")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a broken assumption should end its test; helpers are tests too"
+)]
 
 mod calls;
 mod control;

@@ -18,6 +18,8 @@ use crate::event::Origin;
 use crate::faults::FaultKind;
 use crate::world::{ClientHome, NewEvent};
 
+/// Deliveries under way or waiting for a retry; more are dropped, as the vendor drops in the end.
+const UNDER_WAY_MAX: usize = 10_000;
 const ANSWER_MAX: usize = 100 * 1024;
 const CHUNK: usize = 512;
 const REORDER_HOLD_MS: u64 = 2_000;
@@ -61,6 +63,10 @@ pub(crate) async fn dispatch(cloud: Arc<Cloud>, deliverer: Deliverer, mut queue:
             job = queue.recv() => job,
         };
         let Some(job) = job else { return };
+        if cloud.tasks.len() >= UNDER_WAY_MAX {
+            tracing::warn!(hook.id = %job.hook.id, "too many deliveries under way, event dropped");
+            continue;
+        }
         let (twice, hold) = {
             let mut world = cloud.world();
             let device = job.event.device().cloned();

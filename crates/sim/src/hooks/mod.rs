@@ -16,7 +16,8 @@ use crate::clock::rfc3339;
 use crate::config::HookTiming;
 use crate::event::Event;
 use crate::http::Refusal;
-use crate::world::{ClientHome, Hook};
+use crate::id::HookId;
+use crate::world::{ClientHome, Hook, World};
 
 /// One event on its way to one hook, as the hook stood when the event passed.
 #[derive(Clone, Debug)]
@@ -37,6 +38,26 @@ pub(crate) fn check_declaration(fields: &Map<String, Value>) -> Result<(), Refus
         return Err(Refusal::Missing { field: "url" });
     }
     Ok(())
+}
+
+impl World {
+    /// Declaring the same hook twice makes two.
+    pub(crate) fn add_hook(&mut self, home: ClientHome, mut fields: Map<String, Value>) -> Result<Hook, Refusal> {
+        // Honoured when a hook is changed, not when it is made (reference §9.1).
+        fields.remove("disabled");
+        check_declaration(&fields)?;
+        let id = HookId::new(&self.random_hex(24));
+        let hook = Hook {
+            id: id.clone(),
+            home,
+            fields,
+            created_at: self.now(),
+            sent: 0,
+            failed: 0,
+        };
+        self.registry.hooks.insert(id, hook.clone());
+        Ok(hook)
+    }
 }
 
 impl Hook {

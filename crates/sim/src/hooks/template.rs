@@ -151,7 +151,17 @@ fn hex_or_decimal(c: char) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_template_makes_it_panic(template in "[a-c.{}&\"é]{0,40}") {
+            let rendered = variables(json!({"a": {"b": "{{c}}"}, "c": [1, null]})).render(&template);
+            prop_assert!(template.contains("{{") || rendered == template);
+        }
+    }
 
     fn variables(value: Value) -> Variables {
         Variables(value)

@@ -234,8 +234,13 @@ pub(super) async fn product_publish(State(cloud): Shared, Path(product): Path<St
     publish_for(&mut world, &call, Some(product), None)
 }
 
+/// A line break would end the `event:` line of a stream.
+fn is_event_name(name: &str) -> bool {
+    name.len() <= EVENT_NAME_MAX && !name.contains(char::is_control)
+}
+
 fn publish_for(world: &mut World, call: &Call, product_id: Option<ProductId>, owner: Option<Owner>) -> Answer {
-    let name = call.body.filled("name").filter(|name| name.len() <= EVENT_NAME_MAX);
+    let name = call.body.filled("name").filter(|name| is_event_name(name));
     let name = name.ok_or(Refusal::Missing { field: "name" })?;
     let data = call.body.text("data");
     if data.as_ref().is_some_and(|data| data.len() > EVENT_DATA_MAX) {

@@ -24,21 +24,10 @@ pub(super) async fn create(State(cloud): Shared, Path(path): Path<HomePath>, cal
     let home = world.enter_home(&call.credentials, path.product.as_deref(), Scope::IntegrationsCreate)?;
     let mut fields = call.body.into_map();
     fields.remove("access_token");
-    // Honoured on PUT only.
-    fields.remove("disabled");
-    check_declaration(&fields)?;
-    let hook = Hook {
-        id: HookId::new(&world.random_hex(24)),
-        home,
-        fields,
-        created_at: world.now(),
-        sent: 0,
-        failed: 0,
-    };
+    let hook = world.add_hook(home, fields)?;
     let mut wire = hook.to_wire();
     wire["ok"] = json!(true);
     wire["hookUrl"] = json!(format!("https://api.particle.io/v1/webhooks/{}", hook.id));
-    world.registry.hooks.insert(hook.id.clone(), hook);
     created(wire)
 }
 
