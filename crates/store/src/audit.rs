@@ -7,7 +7,15 @@
 
 mod act;
 mod chain;
+mod head;
+mod list;
+mod verify;
 
-pub use act::{Act, Actor, Detail};
+pub use head::{AuditKey, ChainPoint, HeadFault, SignedHead};
+pub use list::{AuditCursor, AuditEntry, RecordedAct};
+pub(crate) use verify::verify_all;
+pub use verify::{AuditFault, ChainReport, FaultKind};
+
 pub(crate) use act::digest_text;
+pub use act::{Act, Actor, Detail};
 pub(crate) use chain::{ChainHead, adopt_chain, append, chains, new_chain};

@@ -25,7 +25,10 @@ pub struct StoredConnection {
 
 #[derive(Debug, Clone)]
 pub enum StoredCredential {
-    Client { client_id: String, client_secret: SecretString },
+    Client {
+        client_id: String,
+        client_secret: SecretString,
+    },
     Token(SecretString),
 }
 
@@ -64,12 +67,18 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let (client_id, secret) = match &connection.credential {
-            StoredCredential::Client { client_id, client_secret } => (Some(client_id.as_str()), client_secret),
+            StoredCredential::Client {
+                client_id,
+                client_secret,
+            } => (Some(client_id.as_str()), client_secret),
             StoredCredential::Token(token) => (None, token),
         };
         let row = product_id.to_string();
         let entropy = &*self.shared.entropy;
-        let sealed = self.shared.keys.seal(place(&row), secret.expose_secret().as_bytes(), entropy);
+        let sealed = self
+            .shared
+            .keys
+            .seal(place(&row), secret.expose_secret().as_bytes(), entropy);
         let mut tx = self.write(now).await?;
         let put = async {
             Ok(execute!(
@@ -117,8 +126,10 @@ impl Store {
 
     pub async fn cloud_connection(&self, product_id: ProductId) -> Result<Option<StoredConnection>, StoreError> {
         let mut conn = self.read().await?;
-        let row: Option<ConnectionRow> =
-            on!(conn.link(), |db| sqlx::query_as(ONE).bind(Text(product_id)).fetch_optional(&mut *db).await?);
+        let row: Option<ConnectionRow> = on!(conn.link(), |db| sqlx::query_as(ONE)
+            .bind(Text(product_id))
+            .fetch_optional(&mut *db)
+            .await?);
         row.map(|row| row.open(&self.shared.keys)).transpose()
     }
 
@@ -126,12 +137,17 @@ impl Store {
     pub async fn cloud_connections(&self) -> Result<Vec<(ProductId, StoredConnection)>, StoreError> {
         let mut conn = self.read().await?;
         let rows: Vec<ConnectionRow> = on!(conn.link(), |db| sqlx::query_as(ALL).fetch_all(&mut *db).await?);
-        rows.into_iter().map(|row| Ok((row.product_id.0, row.open(&self.shared.keys)?))).collect()
+        rows.into_iter()
+            .map(|row| Ok((row.product_id.0, row.open(&self.shared.keys)?)))
+            .collect()
     }
 }
 
-fn place(product_id: &str) -> Place<'_> {
-    Place { table: "cloud_connection", row: product_id }
+pub(crate) fn place(product_id: &str) -> Place<'_> {
+    Place {
+        table: "cloud_connection",
+        row: product_id,
+    }
 }
 
 impl ConnectionRow {
@@ -142,7 +158,10 @@ impl ConnectionRow {
             base_url: self.base_url,
             cloud_product: self.cloud_product,
             credential: match self.client_id {
-                Some(client_id) => StoredCredential::Client { client_id, client_secret: secret },
+                Some(client_id) => StoredCredential::Client {
+                    client_id,
+                    client_secret: secret,
+                },
                 None => StoredCredential::Token(secret),
             },
         })

@@ -5,10 +5,11 @@
 //! transactions of one instance follow each other in one lane: that is what keeps the read model
 //! and the audit chain exact. Every fault that tests inject strikes here, and nowhere else.
 
+mod look;
 mod postgres;
 mod sqlite;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sqlx::{PgPool, SqlitePool};
@@ -90,7 +91,7 @@ pub(crate) struct Shared {
     pub products: ProductCache,
     lane: Arc<Mutex<Lane>>,
     model: Option<Model>,
-    _claim: Claim,
+    claim: Mutex<Option<Claim>>,
 }
 
 /// Held by one write transaction at a time.
@@ -105,10 +106,19 @@ enum Db {
     Pg(PgPool),
 }
 
-/// What keeps others from doing what only one process may do; released when the store is dropped.
+/// What keeps others from doing what only one process may do.
 enum Claim {
-    Sqlite { _lock: InstallationLock },
-    Pg { _chain: postgres::ChainClaim },
+    Sqlite(InstallationLock),
+    Pg(Box<postgres::ChainClaim>),
+}
+
+impl Claim {
+    async fn release(self) {
+        match self {
+            Self::Sqlite(lock) => drop(lock),
+            Self::Pg(chain) => chain.release().await,
+        }
+    }
 }
 
 impl Store {
@@ -134,10 +144,14 @@ impl Store {
         Shared::write(&self.shared, now).await
     }
 
-    /// Waits until everything that was queued is durable, then closes all connections.
-    pub async fn close(self) {
+    /// Waits until everything that was queued is durable, then closes all connections and lets
+    /// other processes in.
+    pub async fn close(&self) {
         self.writer.stop().await;
         self.shared.db.close().await;
+        if let Some(claim) = self.shared.claim.lock().await.take() {
+            claim.release().await;
+        }
     }
 
     pub fn dialect(&self) -> Dialect {
@@ -209,7 +223,9 @@ impl Shared {
     }
 
     pub async fn model_agrees(&self) -> Result<bool, StoreError> {
-        let (Some(model), Db::Sqlite { write, .. }) = (&self.model, &self.db) else { return Ok(true) };
+        let (Some(model), Db::Sqlite { write, .. }) = (&self.model, &self.db) else {
+            return Ok(true);
+        };
         let _lane = self.lane.lock().await;
         self.trust_model().await?;
         let mut connection = Conn(Held::Sqlite(write.acquire().await?));
@@ -221,7 +237,9 @@ impl Shared {
     ///
     /// Through the connection that writes: what it committed last, it sees.
     pub async fn rebuild_model(&self) -> Result<(), StoreError> {
-        let (Some(model), Db::Sqlite { write, .. }) = (&self.model, &self.db) else { return Ok(()) };
+        let (Some(model), Db::Sqlite { write, .. }) = (&self.model, &self.db) else {
+            return Ok(());
+        };
         pass(&*self.faults, FaultPoint::Read)?;
         let mut connection = Conn(Held::Sqlite(write.acquire().await?));
         model.replace(ReadModel::load(connection.link(), &self.products).await?);
@@ -255,9 +273,4 @@ pub fn sqlite_path(url: &str) -> Result<Option<PathBuf>, OpenError> {
         Dialect::Sqlite => sqlite::path(url).map(Some),
         Dialect::Postgres => Ok(None),
     }
-}
-
-/// Reads a whole SQLite file without a store around it: the backup's verification needs that.
-pub(crate) fn read_only_options(path: &Path) -> sqlx::sqlite::SqliteConnectOptions {
-    sqlx::sqlite::SqliteConnectOptions::new().filename(path).read_only(true)
 }

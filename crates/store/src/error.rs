@@ -21,7 +21,11 @@ pub enum StoreError {
     Closed,
     /// A row says something that this version does not understand.
     #[error("{what} cannot be read from the database")]
-    Unreadable { what: &'static str, #[source] source: Option<Arc<dyn std::error::Error + Send + Sync>> },
+    Unreadable {
+        what: &'static str,
+        #[source]
+        source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    },
     #[error("a stored secret cannot be opened")]
     Sealed(#[from] crate::sealed::UnsealError),
     #[error("a fault was injected at {0:?}")]
@@ -29,11 +33,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(crate) fn unreadable(
-        what: &'static str,
-        source: impl std::error::Error + Send + Sync + 'static,
-    ) -> Self {
-        Self::Unreadable { what, source: Some(Arc::new(source)) }
+    pub(crate) fn unreadable(what: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Unreadable {
+            what,
+            source: Some(Arc::new(source)),
+        }
     }
 
     pub(crate) const fn inconsistent(what: &'static str) -> Self {
@@ -47,7 +51,8 @@ impl StoreError {
 
     /// Whether the statement failed because a row that it points at is not there.
     pub fn is_foreign_key_violation(&self) -> bool {
-        self.database_error().is_some_and(|error| error.is_foreign_key_violation())
+        self.database_error()
+            .is_some_and(|error| error.is_foreign_key_violation())
     }
 
     fn database_error(&self) -> Option<&dyn sqlx::error::DatabaseError> {

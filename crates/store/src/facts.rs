@@ -22,7 +22,9 @@ use crate::value::{Millis, Text};
 /// no such device.
 const FACTS: &str = concat!(
     "SELECT d.cloud_device_id, d.product_id, d.quarantined_at, p.version AS product_version,
-            s.state, c.last_called_at, ", grant_columns!(), "
+            s.state, c.last_called_at, ",
+    grant_columns!(),
+    "
        FROM device d
        JOIN product p ON p.product_id = d.product_id
        LEFT JOIN device_presence s ON s.device_id = d.device_id
@@ -60,7 +62,10 @@ where
     fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
         let has_grant = row.try_get::<Option<String>, _>("grant_id")?.is_some();
         let grant = has_grant.then(|| GrantRow::from_row(row)).transpose()?;
-        Ok(Self { device: DevicePart::from_row(row)?, grant })
+        Ok(Self {
+            device: DevicePart::from_row(row)?,
+            grant,
+        })
     }
 }
 
@@ -73,11 +78,16 @@ impl Store {
         function: Option<&FunctionName>,
         read_after: Instant,
     ) -> Result<Facts, StoreError> {
-        let recalled =
-            self.shared.recall(|model| model.facts(customer_id, device_id, function, read_after)).await?;
+        let recalled = self
+            .shared
+            .recall(|model| model.facts(customer_id, device_id, function, read_after))
+            .await?;
         match recalled {
             Some(facts) => Ok(facts),
-            None => self.facts_from_database(customer_id, device_id, function, read_after).await,
+            None => {
+                self.facts_from_database(customer_id, device_id, function, read_after)
+                    .await
+            }
         }
     }
 
@@ -99,25 +109,38 @@ impl Store {
                 .await?)
         };
         let Some(FactsRow { device, .. }) = rows.first() else {
-            return Ok(Facts { device: None, grants: Vec::new(), last_called_at: None, read_after });
+            return Ok(Facts {
+                device: None,
+                grants: Vec::new(),
+                last_called_at: None,
+                read_after,
+            });
         };
         Ok(Facts {
             last_called_at: device.last_called_at.map(|Millis(at)| at),
             device: Some(DeviceFacts {
                 id: device_id,
                 cloud_device_id: device.cloud_device_id.0.clone(),
-                product: self.product_version(device.product_id.0, device.product_version).await?,
+                product: self
+                    .product_version(device.product_id.0, device.product_version)
+                    .await?,
                 quarantined: device.quarantined_at.is_some(),
                 presence: device.state.as_ref().map_or(Presence::Unknown, |Text(word)| word.0),
             }),
-            grants: rows.into_iter().filter_map(|row| row.grant).map(|row| Arc::new(row.into_grant())).collect(),
+            grants: rows
+                .into_iter()
+                .filter_map(|row| row.grant)
+                .map(|row| Arc::new(row.into_grant()))
+                .collect(),
             read_after,
         })
     }
 
     /// Which device of ours the cloud means. For ingest.
     pub async fn device_by_cloud_id(&self, cloud_device_id: &CloudDeviceId) -> Result<Option<DeviceId>, StoreError> {
-        let recalled = self.shared.recall(|model| model.device_by_cloud_id(cloud_device_id).map(|device| device.id));
+        let recalled = self
+            .shared
+            .recall(|model| model.device_by_cloud_id(cloud_device_id).map(|device| device.id));
         if let Some(device_id) = recalled.await? {
             return Ok(device_id);
         }

@@ -32,5 +32,9 @@ impl FaultPlan for NoFaults {
 }
 
 pub(crate) fn pass(plan: &dyn FaultPlan, point: FaultPoint) -> Result<(), StoreError> {
-    if plan.strikes(point) { Err(StoreError::Injected(point)) } else { Ok(()) }
+    if plan.strikes(point) {
+        Err(StoreError::Injected(point))
+    } else {
+        Ok(())
+    }
 }

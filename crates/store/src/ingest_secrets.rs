@@ -46,7 +46,10 @@ impl Store {
         product_id: ProductId,
         now: Timestamp,
     ) -> Result<Option<SecretString>, StoreError> {
-        let newest = live(self.read().await?.link(), product_id, now).await?.into_iter().next();
+        let newest = live(self.read().await?.link(), product_id, now)
+            .await?
+            .into_iter()
+            .next();
         let opened = newest.map(|(digest, sealed)| {
             let row = row_name(product_id, &digest);
             self.shared.keys.open_text(place(&row), &sealed)
@@ -68,7 +71,10 @@ impl Store {
         let secret = IngestSecret::draw(tx.entropy());
         let digest = secret.digest();
         let row = row_name(product_id, &digest);
-        let sealed = self.shared.keys.seal(place(&row), secret.reveal().as_bytes(), tx.entropy());
+        let sealed = self
+            .shared
+            .keys
+            .seal(place(&row), secret.reveal().as_bytes(), tx.entropy());
         execute!(
             tx.link(),
             sqlx::query(INSERT)
@@ -95,19 +101,26 @@ impl Store {
             end(&mut tx, *digest, now).await?;
         }
         if !former.is_empty() {
-            tx.audit(Act::new("ingest_secret.end", by).about("product_id", product_id).about("count", former.len()));
+            tx.audit(
+                Act::new("ingest_secret.end", by)
+                    .about("product_id", product_id)
+                    .about("count", former.len()),
+            );
             tx.commit().await?;
         }
         Ok(former.len())
     }
 }
 
-fn place(row: &str) -> Place<'_> {
-    Place { table: "ingest_secret", row }
+pub(crate) fn place(row: &str) -> Place<'_> {
+    Place {
+        table: "ingest_secret",
+        row,
+    }
 }
 
 /// The digest is the row's key, and the product says whose door it opens.
-fn row_name(product_id: ProductId, digest: &SecretDigest) -> String {
+pub(crate) fn row_name(product_id: ProductId, digest: &SecretDigest) -> String {
     use base64::Engine as _;
     let digest = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest.as_bytes());
     format!("{product_id}/{digest}")
@@ -124,7 +137,10 @@ async fn live(
         .bind(Millis(now))
         .fetch_all(&mut *db)
         .await?);
-    Ok(rows.into_iter().map(|(Digest(digest), sealed)| (digest, sealed)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(Digest(digest), sealed)| (digest, sealed))
+        .collect())
 }
 
 async fn end(tx: &mut Tx, digest: SecretDigest, now: Timestamp) -> Result<(), StoreError> {

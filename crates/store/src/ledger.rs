@@ -13,7 +13,7 @@ mod refusal;
 mod state;
 
 pub use command::{By, Command, Idempotency, NewCommand};
-pub use intent::IntentRecorded;
+pub use intent::{IntentRecorded, KeyScope};
 pub use outcome::{OutcomeRecorded, Settlement};
 pub use query::CommandFilter;
 pub use refusal::Refusal;

@@ -54,6 +54,7 @@ mod faults;
 mod grants;
 mod identity;
 mod ingest_secrets;
+mod inspection;
 mod ledger;
 mod lock;
 mod migrate;
@@ -83,8 +84,9 @@ pub use identity::{
     CodeRecord, CodeRedeemed, Created, CustomerCredentials, CustomerRecord, EndReason, LoginSession, NewCustomer,
     NewRefresh, NewStaff, NewTokens, RefreshRecord, Refreshed, RegisteredClient, Rotation, StaffRecord,
 };
+pub use inspection::{SchemaStanding, SealedReport, UnopenedSecret, WriteProbe, probe_writing};
 pub use ledger::{
-    By, Command, CommandFilter, Idempotency, IntentRecorded, KEY_LIFETIME, NewCommand, OutcomeRecorded, Refusal,
+    By, Command, CommandFilter, Idempotency, IntentRecorded, KEY_LIFETIME, KeyScope, NewCommand, OutcomeRecorded, Refusal,
     Settlement,
 };
 pub use lock::{InstallationLock, LockError};

@@ -19,7 +19,11 @@ pub enum LockError {
     #[error("another process is using {}; stop it first", .0.display())]
     Taken(PathBuf),
     #[error("{} cannot be locked", path.display())]
-    Failed { path: PathBuf, #[source] source: io::Error },
+    Failed {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// The lock file that belongs to a database file.
@@ -32,7 +36,10 @@ pub fn lock_path(database: &Path) -> PathBuf {
 impl InstallationLock {
     pub fn take(database: &Path) -> Result<Self, LockError> {
         let path = lock_path(database);
-        let failed = |source| LockError::Failed { path: path.clone(), source };
+        let failed = |source| LockError::Failed {
+            path: path.clone(),
+            source,
+        };
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)

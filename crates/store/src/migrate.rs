@@ -39,7 +39,11 @@ pub enum MigrateError {
     #[error("migration {name} was applied with another text; was a released file edited?")]
     Edited { name: &'static str },
     #[error("migration {name} failed")]
-    Failed { name: &'static str, #[source] source: sqlx::Error },
+    Failed {
+        name: &'static str,
+        #[source]
+        source: sqlx::Error,
+    },
     #[error("the record of migrations cannot be read or written")]
     Record(#[from] sqlx::Error),
 }
@@ -52,8 +56,7 @@ const CREATE_RECORD: &str = "
         applied_at BIGINT NOT NULL
     )";
 const APPLIED: &str = "SELECT version, checksum FROM schema_migration";
-const REMEMBER: &str =
-    "INSERT INTO schema_migration (version, name, checksum, applied_at) VALUES ($1, $2, $3, $4)";
+const REMEMBER: &str = "INSERT INTO schema_migration (version, name, checksum, applied_at) VALUES ($1, $2, $3, $4)";
 /// Two instances that start together: the second waits until the first has migrated.
 const ONE_AT_A_TIME: &str = "SELECT pg_advisory_xact_lock(7816374152)";
 
@@ -81,7 +84,10 @@ macro_rules! run_outstanding {
             sqlx::raw_sql(migration.sql)
                 .execute(&mut *$tx)
                 .await
-                .map_err(|source| MigrateError::Failed { name: migration.name, source })?;
+                .map_err(|source| MigrateError::Failed {
+                    name: migration.name,
+                    source,
+                })?;
             sqlx::query(REMEMBER)
                 .bind(migration.version)
                 .bind(migration.name)

@@ -16,7 +16,10 @@ impl<K> Page<K> {
     }
 
     pub const fn after(key: K, limit: u32) -> Self {
-        Self { after: Some(key), limit }
+        Self {
+            after: Some(key),
+            limit,
+        }
     }
 
     /// One more row than the page holds tells whether there is another page.

@@ -26,7 +26,11 @@ impl ProductCache {
         if let Some(product) = self.get(id, version) {
             return Ok(product);
         }
-        let product = Arc::new(Product { id, version, declaration: declaration(file)? });
+        let product = Arc::new(Product {
+            id,
+            version,
+            declaration: declaration(file)?,
+        });
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.insert(id, Arc::clone(&product));
         Ok(product)

@@ -35,10 +35,18 @@ pub struct ProductRecord {
 /// What applying a file did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
-    Created { id: ProductId },
-    Changed { id: ProductId, version: i64 },
+    Created {
+        id: ProductId,
+    },
+    Changed {
+        id: ProductId,
+        version: i64,
+    },
     /// The file says what is there already: no row was written.
-    Unchanged { id: ProductId, version: i64 },
+    Unchanged {
+        id: ProductId,
+        version: i64,
+    },
 }
 
 impl Applied {
@@ -79,10 +87,20 @@ macro_rules! product_columns {
     };
 }
 
-const BY_ID: &str = concat!("SELECT ", product_columns!(), " AND v.version = p.version WHERE p.product_id = $1");
-const BY_SLUG: &str = concat!("SELECT ", product_columns!(), " AND v.version = p.version WHERE p.slug = $1");
+const BY_ID: &str = concat!(
+    "SELECT ",
+    product_columns!(),
+    " AND v.version = p.version WHERE p.product_id = $1"
+);
+const BY_SLUG: &str = concat!(
+    "SELECT ",
+    product_columns!(),
+    " AND v.version = p.version WHERE p.slug = $1"
+);
 const LIST: &str = concat!(
-    "SELECT ", product_columns!(), " AND v.version = p.version
+    "SELECT ",
+    product_columns!(),
+    " AND v.version = p.version
       WHERE p.product_id > COALESCE($1, '') ORDER BY p.product_id LIMIT $2"
 );
 const VERSION: &str = "SELECT file FROM product_version WHERE product_id = $1 AND version = $2";
@@ -134,7 +152,10 @@ impl Store {
         let mut tx = self.write(now).await?;
         let (id, created) = match by_slug(tx.link(), &declaration.slug).await? {
             Some(known) if known.file == *file => {
-                return Ok(Applied::Unchanged { id: known.id, version: known.version });
+                return Ok(Applied::Unchanged {
+                    id: known.id,
+                    version: known.version,
+                });
             }
             Some(known) => (known.id, false),
             None => create(&mut tx, &self.shared.keys, &declaration.slug, now).await?,
@@ -142,9 +163,17 @@ impl Store {
         let version = add_version(&mut tx, id, file, by, now).await?;
         let act = if created { "product.create" } else { "product.change" };
         tx.audit(Act::new(act, by).about("product_id", id).about("version", version));
-        tx.change(Change::Product(Arc::new(Product { id, version, declaration })));
+        tx.change(Change::Product(Arc::new(Product {
+            id,
+            version,
+            declaration,
+        })));
         tx.commit().await?;
-        Ok(if created { Applied::Created { id } } else { Applied::Changed { id, version } })
+        Ok(if created {
+            Applied::Created { id }
+        } else {
+            Applied::Changed { id, version }
+        })
     }
 
     /// Goes back to what a former version said, by applying it anew; `None` if there is no such
@@ -164,8 +193,10 @@ impl Store {
 
     pub async fn product(&self, id: ProductId) -> Result<Option<ProductRecord>, StoreError> {
         let mut conn = self.read().await?;
-        let row: Option<ProductRow> =
-            on!(conn.link(), |db| sqlx::query_as(BY_ID).bind(Text(id)).fetch_optional(&mut *db).await?);
+        let row: Option<ProductRow> = on!(conn.link(), |db| sqlx::query_as(BY_ID)
+            .bind(Text(id))
+            .fetch_optional(&mut *db)
+            .await?);
         Ok(row.map(ProductRecord::from))
     }
 
@@ -208,7 +239,11 @@ impl Store {
             .await?);
         let versions = rows
             .into_iter()
-            .map(|(version, Millis(applied_at), applied_by)| ProductVersionRecord { version, applied_at, applied_by })
+            .map(|(version, Millis(applied_at), applied_by)| ProductVersionRecord {
+                version,
+                applied_at,
+                applied_by,
+            })
             .collect();
         Ok(Listed::cut(versions, &page))
     }
@@ -237,13 +272,17 @@ impl Store {
     /// What devices of the product prove themselves with at their first start.
     pub async fn registration_key(&self, id: ProductId) -> Result<Option<RegistrationKey>, StoreError> {
         let mut conn = self.read().await?;
-        let sealed: Option<(Vec<u8>,)> =
-            on!(conn.link(), |db| sqlx::query_as(REGISTRATION_KEY).bind(Text(id)).fetch_optional(&mut *db).await?);
+        let sealed: Option<(Vec<u8>,)> = on!(conn.link(), |db| sqlx::query_as(REGISTRATION_KEY)
+            .bind(Text(id))
+            .fetch_optional(&mut *db)
+            .await?);
         let Some((sealed,)) = sealed else { return Ok(None) };
         let row = id.to_string();
         let key = self.shared.keys.open(key_place(&row), &sealed)?;
-        let key: [u8; 32] =
-            key.as_slice().try_into().map_err(|error| StoreError::unreadable("a registration key", error))?;
+        let key: [u8; 32] = key
+            .as_slice()
+            .try_into()
+            .map_err(|error| StoreError::unreadable("a registration key", error))?;
         Ok(Some(RegistrationKey::from_bytes(key)))
     }
 
@@ -266,17 +305,26 @@ impl ProductRecord {
     /// The product that policy knows.
     pub fn to_product(&self) -> Result<Product, StoreError> {
         let file = serde_json::to_string(&self.file).expect("a product file is JSON");
-        Ok(Product { id: self.id, version: self.version, declaration: declaration(&file)? })
+        Ok(Product {
+            id: self.id,
+            version: self.version,
+            declaration: declaration(&file)?,
+        })
     }
 }
 
-fn key_place(product_id: &str) -> Place<'_> {
-    Place { table: "product.registration_key", row: product_id }
+pub(crate) fn key_place(product_id: &str) -> Place<'_> {
+    Place {
+        table: "product.registration_key",
+        row: product_id,
+    }
 }
 
 async fn by_slug(link: Link<'_>, slug: &Slug) -> Result<Option<ProductRecord>, StoreError> {
-    let row: Option<ProductRow> =
-        on!(link, |db| sqlx::query_as(BY_SLUG).bind(Text(slug)).fetch_optional(&mut *db).await?);
+    let row: Option<ProductRow> = on!(link, |db| sqlx::query_as(BY_SLUG)
+        .bind(Text(slug))
+        .fetch_optional(&mut *db)
+        .await?);
     Ok(row.map(ProductRecord::from))
 }
 
@@ -293,13 +341,19 @@ async fn create(
     let sealed = keys.seal(key_place(&row), key.as_slice(), tx.entropy());
     let inserted = execute!(
         tx.link(),
-        sqlx::query(INSERT).bind(Text(id)).bind(Text(slug)).bind(sealed.as_slice()).bind(Millis(now))
+        sqlx::query(INSERT)
+            .bind(Text(id))
+            .bind(Text(slug))
+            .bind(sealed.as_slice())
+            .bind(Millis(now))
     );
     if inserted == 1 {
         return Ok((id, true));
     }
     let known = by_slug(tx.link(), slug).await?;
-    known.map(|known| (known.id, false)).ok_or(StoreError::inconsistent("a slug that is neither free nor taken"))
+    known
+        .map(|known| (known.id, false))
+        .ok_or(StoreError::inconsistent("a slug that is neither free nor taken"))
 }
 
 async fn add_version(
@@ -309,8 +363,10 @@ async fn add_version(
     by: Actor,
     now: Timestamp,
 ) -> Result<i64, StoreError> {
-    let (version,): (i64,) =
-        on!(tx.link(), |db| sqlx::query_as(NEXT_VERSION).bind(Text(id)).fetch_one(&mut *db).await?);
+    let (version,): (i64,) = on!(tx.link(), |db| sqlx::query_as(NEXT_VERSION)
+        .bind(Text(id))
+        .fetch_one(&mut *db)
+        .await?);
     execute!(
         tx.link(),
         sqlx::query(INSERT_VERSION)

@@ -36,12 +36,26 @@ pub struct TokenFacts {
 pub enum Change {
     Product(Arc<Product>),
     Device(DeviceChange),
-    Quarantine { device_id: DeviceId, quarantined: bool },
-    Presence { device_id: DeviceId, presence: Presence },
-    FunctionCalled { device_id: DeviceId, function: FunctionName, at: Timestamp },
+    Quarantine {
+        device_id: DeviceId,
+        quarantined: bool,
+    },
+    Presence {
+        device_id: DeviceId,
+        presence: Presence,
+    },
+    FunctionCalled {
+        device_id: DeviceId,
+        function: FunctionName,
+        at: Timestamp,
+    },
     /// A new grant, or a new version of one.
     Grant(Arc<Grant>),
-    GrantEnded { grant_id: GrantId, customer_id: CustomerId, device_id: DeviceId },
+    GrantEnded {
+        grant_id: GrantId,
+        customer_id: CustomerId,
+        device_id: DeviceId,
+    },
     TokenIssued(Arc<TokenFacts>),
     /// It has been used, so it no longer has anything to confirm.
     TokenConfirmed(SecretDigest),
@@ -110,7 +124,9 @@ impl ReadModel {
         Facts {
             device: device.and_then(|entry| self.device_facts(device_id, entry)),
             grants: grants.cloned().unwrap_or_default(),
-            last_called_at: device.zip(function).and_then(|(entry, function)| entry.last_called_at.get(function).copied()),
+            last_called_at: device
+                .zip(function)
+                .and_then(|(entry, function)| entry.last_called_at.get(function).copied()),
             read_after,
         }
     }
@@ -154,13 +170,21 @@ impl ReadModel {
             Change::Presence { device_id, presence } => {
                 self.with_device(device_id, |entry| entry.presence = presence);
             }
-            Change::FunctionCalled { device_id, function, at } => {
+            Change::FunctionCalled {
+                device_id,
+                function,
+                at,
+            } => {
                 self.with_device(device_id, |entry| {
                     entry.last_called_at.insert(function, at);
                 });
             }
             Change::Grant(grant) => self.put_grant(grant),
-            Change::GrantEnded { grant_id, customer_id, device_id } => {
+            Change::GrantEnded {
+                grant_id,
+                customer_id,
+                device_id,
+            } => {
                 self.remove_grant(grant_id, (customer_id, device_id));
             }
             Change::TokenIssued(token) => {
@@ -182,19 +206,26 @@ impl ReadModel {
     }
 
     fn put_device(&mut self, device: DeviceChange) {
-        let DeviceChange { device_id, product_id, cloud_device_id } = device;
+        let DeviceChange {
+            device_id,
+            product_id,
+            cloud_device_id,
+        } = device;
         if let Some(entry) = self.devices.get_mut(&device_id) {
             self.devices_by_cloud_id.remove(&entry.cloud_device_id);
             entry.product_id = product_id;
             entry.cloud_device_id = cloud_device_id.clone();
         } else {
-            self.devices.insert(device_id, DeviceEntry {
-                product_id,
-                cloud_device_id: cloud_device_id.clone(),
-                quarantined: false,
-                presence: Presence::Unknown,
-                last_called_at: BTreeMap::new(),
-            });
+            self.devices.insert(
+                device_id,
+                DeviceEntry {
+                    product_id,
+                    cloud_device_id: cloud_device_id.clone(),
+                    quarantined: false,
+                    presence: Presence::Unknown,
+                    last_called_at: BTreeMap::new(),
+                },
+            );
         }
         self.devices_by_cloud_id.insert(cloud_device_id, device_id);
     }
@@ -252,7 +283,10 @@ pub(crate) struct Model {
 impl Model {
     /// Nothing is answered from it before it has been read from the database.
     pub fn untrusted() -> Self {
-        Self { state: RwLock::default(), distrusted: AtomicBool::new(true) }
+        Self {
+            state: RwLock::default(),
+            distrusted: AtomicBool::new(true),
+        }
     }
 
     pub fn is_distrusted(&self) -> bool {

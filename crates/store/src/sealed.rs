@@ -51,15 +51,30 @@ pub enum UnsealError {
 
 impl MasterKey {
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        let digest = Sha256::new().chain_update(b"ostler master key id\0").chain_update(bytes).finalize();
+        let digest = Sha256::new()
+            .chain_update(b"ostler master key id\0")
+            .chain_update(bytes)
+            .finalize();
         let mut id = [0; KEY_ID_LEN];
         id.copy_from_slice(&digest[..KEY_ID_LEN]);
-        Self { id, key: Zeroizing::new(bytes) }
+        Self {
+            id,
+            key: Zeroizing::new(bytes),
+        }
     }
 
     /// Names the key without telling it, for `ostler check` and the backup's description.
     pub fn id(&self) -> String {
         self.id.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Another key for another purpose, from which this one cannot be told.
+    pub(crate) fn derive(&self, purpose: &[u8]) -> Zeroizing<[u8; 32]> {
+        let mut hash = Sha256::new();
+        hash.update(b"ostler derived key\0");
+        hash.update(self.key.as_slice());
+        hash.update(purpose);
+        Zeroizing::new(hash.finalize().into())
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
@@ -142,7 +157,10 @@ mod tests {
         }
     }
 
-    const HERE: Place<'static> = Place { table: "cloud_connection", row: "prd_1" };
+    const HERE: Place<'static> = Place {
+        table: "cloud_connection",
+        row: "prd_1",
+    };
 
     fn keys(byte: u8) -> MasterKeys {
         MasterKeys::new(MasterKey::from_bytes([byte; 32]), Vec::new())
@@ -153,7 +171,10 @@ mod tests {
         let sealed = keys(1).seal(HERE, b"hunter2", &Repeating);
         assert!(!sealed.windows(7).any(|window| window == b"hunter2"));
         assert_eq!(keys(1).open(HERE, &sealed).unwrap().as_slice(), b"hunter2");
-        let elsewhere = Place { table: "cloud_connection", row: "prd_2" };
+        let elsewhere = Place {
+            table: "cloud_connection",
+            row: "prd_2",
+        };
         assert_eq!(keys(1).open(elsewhere, &sealed).unwrap_err(), UnsealError::Damaged);
     }
 

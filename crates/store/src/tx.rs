@@ -135,13 +135,15 @@ pub struct Tx {
 }
 
 impl Tx {
-    pub(crate) fn new(
-        work: Work,
-        lane: OwnedMutexGuard<Lane>,
-        shared: Arc<Shared>,
-        now: Timestamp,
-    ) -> Self {
-        Self { work, lane, shared, now, changes: Vec::new(), acts: Vec::new() }
+    pub(crate) fn new(work: Work, lane: OwnedMutexGuard<Lane>, shared: Arc<Shared>, now: Timestamp) -> Self {
+        Self {
+            work,
+            lane,
+            shared,
+            now,
+            changes: Vec::new(),
+            acts: Vec::new(),
+        }
     }
 
     pub fn link(&mut self) -> Link<'_> {
@@ -185,7 +187,13 @@ impl Tx {
             let (shared, known, now) = (Arc::clone(&self.shared), self.lane.head.clone(), self.now);
             Some(append(self.link(), &shared, known, acts, now).await?)
         };
-        let Self { work, mut lane, shared, changes, .. } = self;
+        let Self {
+            work,
+            mut lane,
+            shared,
+            changes,
+            ..
+        } = self;
         if let Err(fault) = pass(&*shared.faults, FaultPoint::BeforeCommit) {
             work.rollback().await?;
             return Err(fault);
@@ -206,7 +214,10 @@ impl Tx {
                 // While the lane is still ours, so that nobody is answered from an old model. If
                 // even this fails, the next reader of the model tries again before it reads.
                 if let Err(error) = shared.rebuild_model().await {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the read model could not be rebuilt");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the read model could not be rebuilt"
+                    );
                 }
                 Err(StoreError::CommitUnknown(uncertain.err().map(Arc::new)))
             }

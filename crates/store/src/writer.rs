@@ -8,7 +8,7 @@ mod batch;
 
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use self::batch::Batch;
@@ -37,22 +37,24 @@ pub(crate) struct Asked<T, A> {
 
 pub(crate) struct Writer {
     queue: mpsc::Sender<Entry>,
+    stop: Arc<Notify>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
     pub fn start(shared: Arc<Shared>, queue: usize) -> Self {
         let (sender, receiver) = mpsc::channel(queue);
-        let task = tokio::spawn(run(shared, receiver));
-        Self { queue: sender, task: Mutex::new(Some(task)) }
+        let stop = Arc::new(Notify::new());
+        let task = tokio::spawn(run(shared, receiver, Arc::clone(&stop)));
+        Self {
+            queue: sender,
+            stop,
+            task: Mutex::new(Some(task)),
+        }
     }
 
     /// Hands in what may be refused when too much is waiting, and waits until it is durable.
-    pub async fn ask<T, A>(
-        &self,
-        entry: T,
-        kind: fn(Asked<T, A>) -> Entry,
-    ) -> Result<A, StoreError> {
+    pub async fn ask<T, A>(&self, entry: T, kind: fn(Asked<T, A>) -> Entry) -> Result<A, StoreError> {
         let (asked, answered) = Asked::new(entry);
         self.queue.try_send(kind(asked)).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
@@ -62,11 +64,7 @@ impl Writer {
     }
 
     /// Hands in what must not be lost (an outcome), waiting for a place in the queue if need be.
-    pub async fn insist<T, A>(
-        &self,
-        entry: T,
-        kind: fn(Asked<T, A>) -> Entry,
-    ) -> Result<A, StoreError> {
+    pub async fn insist<T, A>(&self, entry: T, kind: fn(Asked<T, A>) -> Entry) -> Result<A, StoreError> {
         let (asked, answered) = Asked::new(entry);
         self.queue.send(kind(asked)).await.map_err(|_| StoreError::Closed)?;
         answered.await.map_err(|_| StoreError::Closed)?
@@ -77,13 +75,16 @@ impl Writer {
         self.queue.try_send(entry).is_ok()
     }
 
-    /// Writes what is queued and ends.
-    pub async fn stop(self) {
-        drop(self.queue);
-        if let Some(task) = self.task.into_inner()
+    /// Writes what is queued and ends; what comes after is told that the store is closed.
+    pub async fn stop(&self) {
+        self.stop.notify_one();
+        if let Some(task) = self.task.lock().await.take()
             && let Err(error) = task.await
         {
-            tracing::error!(error = &error as &dyn std::error::Error, "the writer did not end cleanly");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the writer did not end cleanly"
+            );
         }
     }
 }
@@ -91,7 +92,13 @@ impl Writer {
 impl<T, A> Asked<T, A> {
     fn new(entry: T) -> (Self, oneshot::Receiver<Result<A, StoreError>>) {
         let (answer, answered) = oneshot::channel();
-        (Self { entry: Box::new(entry), answer }, answered)
+        (
+            Self {
+                entry: Box::new(entry),
+                answer,
+            },
+            answered,
+        )
     }
 
     /// Who went away meanwhile is not told.
@@ -100,9 +107,15 @@ impl<T, A> Asked<T, A> {
     }
 }
 
-async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<Entry>) {
+async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<Entry>, stop: Arc<Notify>) {
     let mut taken = Vec::with_capacity(BATCH_MAX);
-    while queue.recv_many(&mut taken, BATCH_MAX).await > 0 {
-        Batch::of(taken.drain(..)).write(&shared).await;
+    loop {
+        tokio::select! {
+            count = queue.recv_many(&mut taken, BATCH_MAX) => match count {
+                0 => return,
+                _ => Batch::of(taken.drain(..)).write(&shared).await,
+            },
+            () = stop.notified() => queue.close(),
+        }
     }
 }

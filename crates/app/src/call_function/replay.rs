@@ -6,7 +6,7 @@
 use ostler_core::caller::Caller;
 use ostler_core::secret::SecretDigest;
 use ostler_core::time::Timestamp;
-use ostler_store::Command;
+use ostler_store::{Command, KeyScope};
 
 use super::{CallAnswer, CallFunctionError, CallRequest, Wait, judged_customer};
 use crate::App;
@@ -21,10 +21,14 @@ impl App {
         let Some(key) = &request.idempotency_key else { return Ok(None) };
         let customer_id = judged_customer(caller, request);
         let call = &request.call;
-        let earlier = self
-            .store
-            .find_by_idempotency_key(caller.client_id, customer_id, call.device_id, &call.function, key.as_str(), now)
-            .await?;
+        let scope = KeyScope {
+            client_id: caller.client_id,
+            customer_id,
+            device_id: call.device_id,
+            function: &call.function,
+            key: key.as_str(),
+        };
+        let earlier = self.store.find_by_idempotency_key(scope, now).await?;
         earlier.map(|earlier| self.answer_replay(request, earlier)).transpose()
     }
 

@@ -53,7 +53,12 @@ pub struct Detail {
 
 impl Act {
     pub fn new(name: &'static str, actor: Actor) -> Self {
-        Self { name, actor, about: Vec::with_capacity(4), detail: None }
+        Self {
+            name,
+            actor,
+            about: Vec::with_capacity(4),
+            detail: None,
+        }
     }
 
     /// An id, a version or a digest that stays in the chain for ever. Nothing personal.
@@ -73,7 +78,10 @@ impl Act {
 
     #[must_use]
     pub fn with_detail(mut self, subject: Option<CustomerId>, detail: &serde_json::Value) -> Self {
-        self.detail = Some(Detail { subject, text: detail.to_string() });
+        self.detail = Some(Detail {
+            subject,
+            text: detail.to_string(),
+        });
         self
     }
 
@@ -96,7 +104,10 @@ pub(super) struct Salted {
 
 impl Salted {
     fn draw(detail: Detail, entropy: &dyn Entropy) -> Self {
-        Self { detail, salt: random_bytes(entropy) }
+        Self {
+            detail,
+            salt: random_bytes(entropy),
+        }
     }
 
     fn digest(&self) -> String {

@@ -32,7 +32,8 @@ const EXTEND: &str = "
 const DETAILS: crate::dialect::Pair = json_rows!(
     "INSERT INTO audit_detail (chain_id, seq, position, subject, salt, detail)
      SELECT $2, $3, CAST(value->>0 AS BIGINT), value->>1, value->>2, value->>3
-       FROM ", ""
+       FROM ",
+    ""
 );
 
 pub(crate) async fn chains(link: Link<'_>) -> Result<Vec<ChainId>, StoreError> {
@@ -40,11 +41,7 @@ pub(crate) async fn chains(link: Link<'_>) -> Result<Vec<ChainId>, StoreError> {
     Ok(rows.into_iter().map(|(Text(chain_id),)| chain_id).collect())
 }
 
-pub(crate) async fn new_chain(
-    link: Link<'_>,
-    entropy: &dyn Entropy,
-    now: Timestamp,
-) -> Result<ChainId, StoreError> {
+pub(crate) async fn new_chain(link: Link<'_>, entropy: &dyn Entropy, now: Timestamp) -> Result<ChainId, StoreError> {
     let chain_id = ChainId::draw(now, entropy);
     execute!(link, sqlx::query(NEW_CHAIN).bind(Text(chain_id)).bind(Millis(now)));
     Ok(chain_id)
@@ -78,13 +75,16 @@ pub(crate) async fn append(
     let body = serde_json::to_string(&acts).expect("an act is names and text");
     let seq = head.seq + 1;
     let hash = head.hash.extend(shared.chain_id, seq, now, &body);
-    execute!(link.again(), sqlx::query(EXTEND)
-        .bind(Text(shared.chain_id))
-        .bind(seq)
-        .bind(Millis(now))
-        .bind(head.hash.0.to_vec())
-        .bind(hash.0.to_vec())
-        .bind(body));
+    execute!(
+        link.again(),
+        sqlx::query(EXTEND)
+            .bind(Text(shared.chain_id))
+            .bind(seq)
+            .bind(Millis(now))
+            .bind(head.hash.0.to_vec())
+            .bind(hash.0.to_vec())
+            .bind(body)
+    );
     if !details.is_empty() {
         write_details(link, shared.chain_id, seq, &details).await?;
     }
@@ -92,16 +92,27 @@ pub(crate) async fn append(
 }
 
 async fn read_head(link: Link<'_>, chain_id: ChainId) -> Result<ChainHead, StoreError> {
-    let last: Option<(i64, Vec<u8>)> =
-        on!(link, |db| sqlx::query_as(HEAD).bind(Text(chain_id)).fetch_optional(&mut *db).await?);
+    let last: Option<(i64, Vec<u8>)> = on!(link, |db| sqlx::query_as(HEAD)
+        .bind(Text(chain_id))
+        .fetch_optional(&mut *db)
+        .await?);
     match last {
-        Some((seq, hash)) => Ok(ChainHead { seq, hash: chain_hash(&hash)? }),
-        None => Ok(ChainHead { seq: 0, hash: ChainHash::GENESIS }),
+        Some((seq, hash)) => Ok(ChainHead {
+            seq,
+            hash: chain_hash(&hash)?,
+        }),
+        None => Ok(ChainHead {
+            seq: 0,
+            hash: ChainHash::GENESIS,
+        }),
     }
 }
 
 pub(super) fn chain_hash(bytes: &[u8]) -> Result<ChainHash, StoreError> {
-    bytes.try_into().map(ChainHash).map_err(|error| StoreError::unreadable("the hash of an audit entry", error))
+    bytes
+        .try_into()
+        .map(ChainHash)
+        .map_err(|error| StoreError::unreadable("the hash of an audit entry", error))
 }
 
 fn split(acts: Vec<Act>, entropy: &dyn Entropy) -> (Vec<Act>, Vec<(usize, Salted)>) {

@@ -37,7 +37,18 @@ const TRY_CLAIM: &str = "SELECT pg_try_advisory_lock(hashtextextended($1, 781637
 /// Should the connection be lost, another instance may claim the chain; then the primary key of
 /// `audit_entry` refuses whichever of the two comes second.
 pub(super) struct ChainClaim {
-    _connection: PgConnection,
+    connection: PgConnection,
+}
+
+impl ChainClaim {
+    pub async fn release(self) {
+        if let Err(error) = self.connection.close().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the claim on an audit chain was not released cleanly"
+            );
+        }
+    }
 }
 
 pub(super) async fn open(url: &str, options: StoreOptions, now: Timestamp) -> Result<Shared, OpenError> {
@@ -46,7 +57,9 @@ pub(super) async fn open(url: &str, options: StoreOptions, now: Timestamp) -> Re
         .application_name("ostler")
         .statement_cache_capacity(256)
         .options(SETTINGS);
-    let mut first = PgConnection::connect_with(&settings).await.map_err(OpenError::Connect)?;
+    let mut first = PgConnection::connect_with(&settings)
+        .await
+        .map_err(OpenError::Connect)?;
     migrate_postgres(&mut first, options.migrations, now).await?;
     let chain_id = claim_chain(&mut first, &*options.entropy, now).await?;
     let pool = PgPoolOptions::new()
@@ -64,7 +77,7 @@ pub(super) async fn open(url: &str, options: StoreOptions, now: Timestamp) -> Re
         products: ProductCache::default(),
         lane: Arc::new(Mutex::new(Lane::default())),
         model: None,
-        _claim: Claim::Pg { _chain: ChainClaim { _connection: first } },
+        claim: Mutex::new(Some(Claim::Pg(Box::new(ChainClaim { connection: first })))),
     })
 }
 
@@ -82,9 +95,16 @@ async fn claim_chain(
     }
     let chain_id = new_chain(Link::Pg(connection), entropy, now).await?;
     // Should another instance have been quicker to claim what we made, it is welcome to it.
-    if try_claim(connection, chain_id).await? { Ok(chain_id) } else { Err(StoreError::inconsistent("the new audit chain")) }
+    if try_claim(connection, chain_id).await? {
+        Ok(chain_id)
+    } else {
+        Err(StoreError::inconsistent("the new audit chain"))
+    }
 }
 
 async fn try_claim(connection: &mut PgConnection, chain_id: ChainId) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar(TRY_CLAIM).bind(chain_id.to_string()).fetch_one(connection).await?)
+    Ok(sqlx::query_scalar(TRY_CLAIM)
+        .bind(chain_id.to_string())
+        .fetch_one(connection)
+        .await?)
 }

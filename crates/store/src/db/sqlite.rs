@@ -17,7 +17,7 @@ use crate::lock::InstallationLock;
 use crate::migrate::migrate_sqlite;
 use crate::product_cache::ProductCache;
 use crate::read_model::Model;
-use crate::tx::{Link};
+use crate::tx::Link;
 
 /// Longer than any commit takes; shorter than a caller's patience.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,14 +47,26 @@ fn options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
 pub(super) async fn open(url: &str, options_given: StoreOptions, now: Timestamp) -> Result<Shared, OpenError> {
     let lock = InstallationLock::take(&path(url)?)?;
     let options = options(url)?;
-    let mut first = SqliteConnection::connect_with(&options).await.map_err(OpenError::Connect)?;
+    let mut first = SqliteConnection::connect_with(&options)
+        .await
+        .map_err(OpenError::Connect)?;
     migrate_sqlite(&mut first, options_given.migrations, now).await?;
     let chain_id = adopt_chain(Link::Sqlite(&mut first), &*options_given.entropy, now).await?;
     first.close().await.map_err(OpenError::Connect)?;
 
     // One connection, never retired: its statements stay prepared.
-    let forever = || SqlitePoolOptions::new().max_lifetime(None).idle_timeout(None).test_before_acquire(false).acquire_timeout(ACQUIRE_TIMEOUT);
-    let write = forever().max_connections(1).connect_with(options.clone()).await.map_err(OpenError::Connect)?;
+    let forever = || {
+        SqlitePoolOptions::new()
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .test_before_acquire(false)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+    };
+    let write = forever()
+        .max_connections(1)
+        .connect_with(options.clone())
+        .await
+        .map_err(OpenError::Connect)?;
     let read = forever()
         .max_connections(options_given.connections)
         .connect_lazy_with(options.pragma("query_only", "ON"));
@@ -67,6 +79,6 @@ pub(super) async fn open(url: &str, options_given: StoreOptions, now: Timestamp)
         products: ProductCache::default(),
         lane: Arc::new(Mutex::new(Lane::default())),
         model: Some(Model::untrusted()),
-        _claim: Claim::Sqlite { _lock: lock },
+        claim: Mutex::new(Some(Claim::Sqlite(lock))),
     })
 }

@@ -64,12 +64,19 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut tx = self.write(now).await?;
         let changed = if quarantined {
-            execute!(tx.link(), sqlx::query(QUARANTINE).bind(Text(device_id)).bind(Millis(now)))
+            execute!(
+                tx.link(),
+                sqlx::query(QUARANTINE).bind(Text(device_id)).bind(Millis(now))
+            )
         } else {
             execute!(tx.link(), sqlx::query(RELEASE).bind(Text(device_id)))
         };
         if changed == 1 {
-            let act = if quarantined { "device.quarantine" } else { "device.release" };
+            let act = if quarantined {
+                "device.quarantine"
+            } else {
+                "device.release"
+            };
             let act = Act::new(act, said.by).about("device_id", device_id);
             tx.audit(said.reasoned(act, None));
             tx.change(Change::Quarantine { device_id, quarantined });

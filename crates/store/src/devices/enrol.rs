@@ -130,7 +130,10 @@ impl Store {
 }
 
 async fn known(link: Link<'_>, cloud_device_id: &CloudDeviceId) -> Result<Option<Known>, StoreError> {
-    Ok(on!(link, |db| sqlx::query_as(BY_CLOUD_ID).bind(Text(cloud_device_id)).fetch_optional(&mut *db).await?))
+    Ok(on!(link, |db| sqlx::query_as(BY_CLOUD_ID)
+        .bind(Text(cloud_device_id))
+        .fetch_optional(&mut *db)
+        .await?))
 }
 
 /// The row that the statement left out for the sake of another.
@@ -148,7 +151,10 @@ async fn import(tx: &mut Tx, device: &NewDevice, now: Timestamp) -> Result<Devic
         return Ok(DeviceImported::ElsewhereAlready);
     }
     if let Some(digest) = device.credential_digest {
-        execute!(tx.link(), sqlx::query(ADD_CREDENTIAL).bind(Text(device_id)).bind(Digest(digest)));
+        execute!(
+            tx.link(),
+            sqlx::query(ADD_CREDENTIAL).bind(Text(device_id)).bind(Digest(digest))
+        );
     }
     Ok(DeviceImported::Known(device_id))
 }
@@ -159,8 +165,12 @@ async fn register(
     cloud_device_id: &CloudDeviceId,
     now: Timestamp,
 ) -> Result<DeviceRegistered, StoreError> {
-    let device =
-        NewDevice { product_id, cloud_device_id: cloud_device_id.clone(), name: None, credential_digest: None };
+    let device = NewDevice {
+        product_id,
+        cloud_device_id: cloud_device_id.clone(),
+        name: None,
+        credential_digest: None,
+    };
     if let Some(device_id) = insert(tx, &device, None, Some(now), now).await? {
         return Ok(DeviceRegistered::First(device_id));
     }
@@ -169,7 +179,11 @@ async fn register(
         return Ok(DeviceRegistered::ElsewhereAlready);
     }
     let registered = execute!(tx.link(), sqlx::query(REGISTER).bind(Text(device_id)).bind(Millis(now)));
-    Ok(if registered == 1 { DeviceRegistered::First(device_id) } else { DeviceRegistered::Again(device_id) })
+    Ok(if registered == 1 {
+        DeviceRegistered::First(device_id)
+    } else {
+        DeviceRegistered::Again(device_id)
+    })
 }
 
 /// `None` if the cloud's device is known already.
@@ -197,6 +211,10 @@ async fn insert(
         return Ok(None);
     }
     let (product_id, cloud_device_id) = (device.product_id, device.cloud_device_id.clone());
-    tx.change(Change::Device(DeviceChange { device_id, product_id, cloud_device_id }));
+    tx.change(Change::Device(DeviceChange {
+        device_id,
+        product_id,
+        cloud_device_id,
+    }));
     Ok(Some(device_id))
 }

@@ -94,8 +94,10 @@ impl From<DeviceRow> for DeviceRecord {
 impl Store {
     pub async fn device(&self, device_id: DeviceId) -> Result<Option<DeviceRecord>, StoreError> {
         let mut conn = self.read().await?;
-        let row: Option<DeviceRow> =
-            on!(conn.link(), |db| sqlx::query_as(BY_ID).bind(Text(device_id)).fetch_optional(&mut *db).await?);
+        let row: Option<DeviceRow> = on!(conn.link(), |db| sqlx::query_as(BY_ID)
+            .bind(Text(device_id))
+            .fetch_optional(&mut *db)
+            .await?);
         Ok(row.map(DeviceRecord::from))
     }
 

@@ -8,10 +8,10 @@ use ostler_core::id::DeviceId;
 use ostler_core::policy::Presence;
 use ostler_core::time::Timestamp;
 
+use crate::Store;
 use crate::dialect::{Pair, json_rows};
 use crate::error::StoreError;
 use crate::read_model::Change;
-use crate::Store;
 use crate::tx::{Tx, on};
 use crate::value::Text;
 
@@ -23,8 +23,11 @@ pub(crate) struct PresenceWord(pub Presence);
 #[error("is no presence of a device")]
 pub(crate) struct InvalidPresence;
 
-const WORDS: [(&str, Presence); 3] =
-    [("unknown", Presence::Unknown), ("online", Presence::Online), ("offline", Presence::Offline)];
+const WORDS: [(&str, Presence); 3] = [
+    ("unknown", Presence::Unknown),
+    ("online", Presence::Online),
+    ("offline", Presence::Offline),
+];
 
 impl fmt::Display for PresenceWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,8 +101,10 @@ pub(crate) async fn write_presence(tx: &mut Tx, heard: &[Heard]) -> Result<(), S
     let rows: Vec<HeardRow> = latest(heard).into_iter().map(HeardRow::from).collect();
     let rows = serde_json::to_string(&rows).expect("ids, words and numbers");
     let sql = HEARD.of(tx.link().dialect());
-    let known: Vec<(Text<DeviceId>, Text<PresenceWord>)> =
-        on!(tx.link(), |db| sqlx::query_as(sql).bind(rows).fetch_all(&mut *db).await?);
+    let known: Vec<(Text<DeviceId>, Text<PresenceWord>)> = on!(tx.link(), |db| sqlx::query_as(sql)
+        .bind(rows)
+        .fetch_all(&mut *db)
+        .await?);
     for (Text(device_id), Text(PresenceWord(presence))) in known {
         tx.change(Change::Presence { device_id, presence });
     }

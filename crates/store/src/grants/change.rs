@@ -39,9 +39,15 @@ pub enum GrantChanged {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrantEnded {
-    Ended { customer_id: CustomerId, device_id: DeviceId, at: Timestamp },
+    Ended {
+        customer_id: CustomerId,
+        device_id: DeviceId,
+        at: Timestamp,
+    },
     /// It had ended before; that time stands.
-    EndedBefore { at: Timestamp },
+    EndedBefore {
+        at: Timestamp,
+    },
     Unknown,
 }
 
@@ -57,7 +63,9 @@ const MOVE_HEAD: &str = "
     UPDATE device_grant SET version = $2, closed_at = $3
      WHERE grant_id = $1 AND version = $2 - 1 AND closed_at IS NULL";
 const CURRENT: &str = concat!(
-    "SELECT ", grant_columns!(), "
+    "SELECT ",
+    grant_columns!(),
+    "
        FROM device_grant g
        JOIN grant_version v ON v.grant_id = g.grant_id AND v.version = g.version
       WHERE g.grant_id = $1"
@@ -95,7 +103,10 @@ impl Store {
     /// Says the grant anew: `grant.version` is the version that the caller saw.
     pub async fn change_grant(&self, grant: Grant, said: Said, now: Timestamp) -> Result<GrantChanged, StoreError> {
         let mut tx = self.write(now).await?;
-        let grant = Grant { version: grant.version + 1, ..grant };
+        let grant = Grant {
+            version: grant.version + 1,
+            ..grant
+        };
         if !move_head(&mut tx, &grant, None).await? {
             return Ok(GrantChanged::Outdated);
         }
@@ -110,9 +121,15 @@ impl Store {
     /// Ends a grant now. Once this has answered, no facts read from then on contain it.
     pub async fn end_grant(&self, grant_id: GrantId, said: Said, now: Timestamp) -> Result<GrantEnded, StoreError> {
         let mut tx = self.write(now).await?;
-        let Some(grant) = current(tx.link(), grant_id).await? else { return Ok(GrantEnded::Unknown) };
+        let Some(grant) = current(tx.link(), grant_id).await? else {
+            return Ok(GrantEnded::Unknown);
+        };
         let at = grant.ends_at.map_or(now, |ends_at| ends_at.min(now));
-        let ended = Grant { version: grant.version + 1, ends_at: Some(at), ..grant };
+        let ended = Grant {
+            version: grant.version + 1,
+            ends_at: Some(at),
+            ..grant
+        };
         if !move_head(&mut tx, &ended, Some(now)).await? {
             let closed_at = closed_at(tx.link(), grant_id).await?.unwrap_or(now);
             let at = ended_at_before(&ended, closed_at);
@@ -121,9 +138,17 @@ impl Store {
         insert_version(&mut tx, &ended, &said, now).await?;
         let (customer_id, device_id) = (ended.customer_id, ended.device_id);
         tx.audit(act("grant.end", &ended, &said));
-        tx.change(Change::GrantEnded { grant_id, customer_id, device_id });
+        tx.change(Change::GrantEnded {
+            grant_id,
+            customer_id,
+            device_id,
+        });
         tx.commit().await?;
-        Ok(GrantEnded::Ended { customer_id, device_id, at })
+        Ok(GrantEnded::Ended {
+            customer_id,
+            device_id,
+            at,
+        })
     }
 }
 
@@ -152,26 +177,33 @@ impl Said {
 }
 
 async fn current(link: Link<'_>, grant_id: GrantId) -> Result<Option<Grant>, StoreError> {
-    let row: Option<GrantRow> =
-        on!(link, |db| sqlx::query_as(CURRENT).bind(Text(grant_id)).fetch_optional(&mut *db).await?);
+    let row: Option<GrantRow> = on!(link, |db| sqlx::query_as(CURRENT)
+        .bind(Text(grant_id))
+        .fetch_optional(&mut *db)
+        .await?);
     Ok(row.map(GrantRow::into_grant))
 }
 
 async fn closed_at(link: Link<'_>, grant_id: GrantId) -> Result<Option<Timestamp>, StoreError> {
-    let row: Option<(Option<Millis>,)> =
-        on!(link, |db| sqlx::query_as(CLOSED_AT).bind(Text(grant_id)).fetch_optional(&mut *db).await?);
+    let row: Option<(Option<Millis>,)> = on!(link, |db| sqlx::query_as(CLOSED_AT)
+        .bind(Text(grant_id))
+        .fetch_optional(&mut *db)
+        .await?);
     Ok(row.and_then(|(closed_at,)| closed_at).map(|Millis(at)| at))
 }
 
 /// `false` if the unique index of owners, or an id drawn twice, left the row out.
 async fn insert(tx: &mut Tx, grant: &Grant, said: &Said, now: Timestamp) -> Result<bool, StoreError> {
-    let inserted = execute!(tx.link(), sqlx::query(INSERT_HEAD)
-        .bind(Text(grant.id))
-        .bind(Text(grant.customer_id))
-        .bind(Text(grant.device_id))
-        .bind(grant.source.as_str())
-        .bind(grant.version)
-        .bind(Millis(now)));
+    let inserted = execute!(
+        tx.link(),
+        sqlx::query(INSERT_HEAD)
+            .bind(Text(grant.id))
+            .bind(Text(grant.customer_id))
+            .bind(Text(grant.device_id))
+            .bind(grant.source.as_str())
+            .bind(grant.version)
+            .bind(Millis(now))
+    );
     if inserted == 0 {
         return Ok(false);
     }
@@ -180,28 +212,34 @@ async fn insert(tx: &mut Tx, grant: &Grant, said: &Said, now: Timestamp) -> Resu
 }
 
 async fn insert_version(tx: &mut Tx, grant: &Grant, said: &Said, now: Timestamp) -> Result<(), StoreError> {
-    execute!(tx.link(), sqlx::query(INSERT_VERSION)
-        .bind(Text(grant.id))
-        .bind(grant.version)
-        .bind(names(&grant.functions))
-        .bind(names(&grant.variables))
-        .bind(names(&grant.keys))
-        .bind(Millis(grant.history.from))
-        .bind(Millis(grant.history.to))
-        .bind(Millis(grant.starts_at))
-        .bind(grant.ends_at.map(Millis))
-        .bind(Millis(now))
-        .bind(Text(said.by))
-        .bind(said.reason.as_deref()));
+    execute!(
+        tx.link(),
+        sqlx::query(INSERT_VERSION)
+            .bind(Text(grant.id))
+            .bind(grant.version)
+            .bind(names(&grant.functions))
+            .bind(names(&grant.variables))
+            .bind(names(&grant.keys))
+            .bind(Millis(grant.history.from))
+            .bind(Millis(grant.history.to))
+            .bind(Millis(grant.starts_at))
+            .bind(grant.ends_at.map(Millis))
+            .bind(Millis(now))
+            .bind(Text(said.by))
+            .bind(said.reason.as_deref())
+    );
     Ok(())
 }
 
 /// Two who change one grant at once: the second finds another version and changes nothing.
 async fn move_head(tx: &mut Tx, grant: &Grant, closed_at: Option<Timestamp>) -> Result<bool, StoreError> {
-    let moved = execute!(tx.link(), sqlx::query(MOVE_HEAD)
-        .bind(Text(grant.id))
-        .bind(grant.version)
-        .bind(closed_at.map(Millis)));
+    let moved = execute!(
+        tx.link(),
+        sqlx::query(MOVE_HEAD)
+            .bind(Text(grant.id))
+            .bind(grant.version)
+            .bind(closed_at.map(Millis))
+    );
     Ok(moved == 1)
 }
 
@@ -212,7 +250,11 @@ async fn close_lapsed_owner(tx: &mut Tx, device_id: DeviceId, now: Timestamp) ->
         .fetch_all(&mut *db)
         .await?);
     for (Text(grant_id), Text(customer_id)) in closed {
-        tx.change(Change::GrantEnded { grant_id, customer_id, device_id });
+        tx.change(Change::GrantEnded {
+            grant_id,
+            customer_id,
+            device_id,
+        });
     }
     Ok(())
 }

@@ -39,13 +39,17 @@ pub struct GrantFilter {
 }
 
 const BY_ID: &str = concat!(
-    "SELECT g.closed_at, v.reason, ", grant_columns!(), "
+    "SELECT g.closed_at, v.reason, ",
+    grant_columns!(),
+    "
        FROM device_grant g
        JOIN grant_version v ON v.grant_id = g.grant_id AND v.version = g.version
       WHERE g.grant_id = $1"
 );
 const LIST: &str = concat!(
-    "SELECT g.closed_at, v.reason, ", grant_columns!(), "
+    "SELECT g.closed_at, v.reason, ",
+    grant_columns!(),
+    "
        FROM device_grant g
        JOIN grant_version v ON v.grant_id = g.grant_id AND v.version = g.version
        JOIN device d ON d.device_id = g.device_id
@@ -80,7 +84,10 @@ where
     Closing: sqlx::FromRow<'r, R>,
 {
     fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
-        Ok(Self { grant: GrantRow::from_row(row)?, closing: Closing::from_row(row)? })
+        Ok(Self {
+            grant: GrantRow::from_row(row)?,
+            closing: Closing::from_row(row)?,
+        })
     }
 }
 
@@ -99,7 +106,10 @@ where
     Saying: sqlx::FromRow<'r, R>,
 {
     fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
-        Ok(Self { grant: GrantRow::from_row(row)?, saying: Saying::from_row(row)? })
+        Ok(Self {
+            grant: GrantRow::from_row(row)?,
+            saying: Saying::from_row(row)?,
+        })
     }
 }
 
@@ -127,8 +137,10 @@ impl From<RecordRow> for GrantRecord {
 impl Store {
     pub async fn grant(&self, grant_id: GrantId) -> Result<Option<GrantRecord>, StoreError> {
         let mut conn = self.read().await?;
-        let row: Option<RecordRow> =
-            on!(conn.link(), |db| sqlx::query_as(BY_ID).bind(Text(grant_id)).fetch_optional(&mut *db).await?);
+        let row: Option<RecordRow> = on!(conn.link(), |db| sqlx::query_as(BY_ID)
+            .bind(Text(grant_id))
+            .fetch_optional(&mut *db)
+            .await?);
         Ok(row.map(GrantRecord::from))
     }
 
@@ -148,8 +160,10 @@ impl Store {
     /// All that was ever said of a grant, the first version first.
     pub async fn grant_versions(&self, grant_id: GrantId) -> Result<Vec<GrantVersionRecord>, StoreError> {
         let mut conn = self.read().await?;
-        let rows: Vec<VersionRow> =
-            on!(conn.link(), |db| sqlx::query_as(VERSIONS).bind(Text(grant_id)).fetch_all(&mut *db).await?);
+        let rows: Vec<VersionRow> = on!(conn.link(), |db| sqlx::query_as(VERSIONS)
+            .bind(Text(grant_id))
+            .fetch_all(&mut *db)
+            .await?);
         Ok(rows.into_iter().map(GrantVersionRecord::from).collect())
     }
 }

@@ -234,7 +234,13 @@ impl TryFrom<StoredCommand> for Command {
             argument: row.argument,
             rule: row.rule,
             reason: row.reason,
-            state: state(row.status.0, row.cause.as_deref(), row.return_value, sent_at, settled_at)?,
+            state: state(
+                row.status.0,
+                row.cause.as_deref(),
+                row.return_value,
+                sent_at,
+                settled_at,
+            )?,
             body_digest: row.body_digest.as_deref().map(digest_of).transpose()?,
             created_at: row.created_at.0,
             sent_at,
@@ -244,6 +250,11 @@ impl TryFrom<StoredCommand> for Command {
 }
 
 fn digest_of(text: &str) -> Result<SecretDigest, StoreError> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.map(SecretDigest::from_bytes).ok_or_else(|| StoreError::inconsistent("the digest of a request's body"))
+    let bytes = URL_SAFE_NO_PAD
+        .decode(text)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok());
+    bytes
+        .map(SecretDigest::from_bytes)
+        .ok_or_else(|| StoreError::inconsistent("the digest of a request's body"))
 }

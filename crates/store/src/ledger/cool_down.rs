@@ -59,18 +59,24 @@ pub(super) async fn move_clocks(
             });
         } else {
             refuse(tx, command).await?;
-            refused.push(CoolingDown { index, until: last_called_at(tx, command).await? + command.cool_down });
+            refused.push(CoolingDown {
+                index,
+                until: last_called_at(tx, command).await? + command.cool_down,
+            });
         }
     }
     Ok(refused)
 }
 
 async fn move_clock(tx: &mut Tx, command: &NewCommand) -> Result<bool, StoreError> {
-    let moved = execute!(tx.link(), sqlx::query(MOVE_CLOCK)
-        .bind(Text(command.device_id))
-        .bind(Text(&command.function))
-        .bind(Millis(command.created_at))
-        .bind(Millis(command.created_at - command.cool_down)));
+    let moved = execute!(
+        tx.link(),
+        sqlx::query(MOVE_CLOCK)
+            .bind(Text(command.device_id))
+            .bind(Text(&command.function))
+            .bind(Millis(command.created_at))
+            .bind(Millis(command.created_at - command.cool_down))
+    );
     Ok(moved == 1)
 }
 
@@ -86,10 +92,13 @@ async fn last_called_at(tx: &mut Tx, command: &NewCommand) -> Result<Timestamp, 
 /// It was never sent, so its key is free again: the same request may be made later.
 async fn refuse(tx: &mut Tx, command: &NewCommand) -> Result<(), StoreError> {
     let columns = StateColumns::from(refused_by_clock(command.created_at));
-    execute!(tx.link(), sqlx::query(REFUSE)
-        .bind(Text(command.id))
-        .bind(columns.status.as_str())
-        .bind(columns.cause)
-        .bind(Millis(command.created_at)));
+    execute!(
+        tx.link(),
+        sqlx::query(REFUSE)
+            .bind(Text(command.id))
+            .bind(columns.status.as_str())
+            .bind(columns.cause)
+            .bind(Millis(command.created_at))
+    );
     Ok(())
 }

@@ -9,14 +9,14 @@ use ostler_core::policy::Right;
 use ostler_core::port::random_bytes;
 use ostler_core::time::Timestamp;
 
+use super::KEY_LIFETIME;
 use super::command::{Command, Idempotency, NewCommand, StoredCommand, command_columns};
 use super::cool_down::{CoolingDown, move_clocks};
-use super::KEY_LIFETIME;
+use crate::Store;
 use crate::error::StoreError;
 use crate::tx::{Link, Tx, execute, on};
 use crate::value::Text;
 use crate::writer::{Asked, Entry};
-use crate::Store;
 
 /// What became of an intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,13 +30,16 @@ pub enum IntentRecorded {
 }
 
 const BY_KEY: &str = concat!(
-    "SELECT ", command_columns!(), "
+    "SELECT ",
+    command_columns!(),
+    "
        FROM command
       WHERE client_id = $1 AND COALESCE(customer_id, '') = $2 AND device_id = $3 AND function = $4
         AND idempotency_key = $5 AND created_at > $6"
 );
 const WHICH_EXIST: crate::dialect::Pair = crate::dialect::json_rows!(
-    "SELECT command_id FROM command WHERE command_id IN (SELECT value->>0 FROM ", ")"
+    "SELECT command_id FROM command WHERE command_id IN (SELECT value->>0 FROM ",
+    ")"
 );
 /// A key that is older than a day has been forgotten, even if the job that forgets is late.
 const FORGET_KEY: &str = "
@@ -47,14 +50,14 @@ const FORGET_KEYS: &str = "
     UPDATE command SET idempotency_key = NULL
      WHERE idempotency_key IS NOT NULL AND created_at <= $1";
 
-/// What an idempotency key is scoped to.
+/// An idempotency key with all that it is scoped to.
 #[derive(Debug, Clone, Copy)]
-struct KeyScope<'a> {
-    client_id: ClientId,
-    customer_id: Option<CustomerId>,
-    device_id: DeviceId,
-    function: &'a FunctionName,
-    key: &'a str,
+pub struct KeyScope<'a> {
+    pub client_id: ClientId,
+    pub customer_id: Option<CustomerId>,
+    pub device_id: DeviceId,
+    pub function: &'a FunctionName,
+    pub key: &'a str,
 }
 
 impl Store {
@@ -66,14 +69,9 @@ impl Store {
     /// Looked up before contract and policy: a replay never sends.
     pub async fn find_by_idempotency_key(
         &self,
-        client_id: ClientId,
-        customer_id: Option<CustomerId>,
-        device_id: DeviceId,
-        function: &FunctionName,
-        key: &str,
+        scope: KeyScope<'_>,
         now: Timestamp,
     ) -> Result<Option<Command>, StoreError> {
-        let scope = KeyScope { client_id, customer_id, device_id, function, key };
         let mut conn = self.read().await?;
         by_key(conn.link(), scope, now).await
     }
@@ -82,8 +80,7 @@ impl Store {
     pub async fn forget_idempotency_keys(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut tx = self.write(now).await?;
         let until = (now - KEY_LIFETIME).millis();
-        let forgotten =
-            execute!(tx.link(), sqlx::query(FORGET_KEYS).bind(until));
+        let forgotten = execute!(tx.link(), sqlx::query(FORGET_KEYS).bind(until));
         tx.commit().await?;
         Ok(forgotten)
     }
@@ -127,7 +124,9 @@ pub(crate) async fn write_intents(
     let commands: Vec<&NewCommand> = asked.iter().map(|asked| &*asked.entry).collect();
     let mut answers = insert(tx, &commands, &salts).await?;
     let recorded = |answers: &[IntentRecorded]| -> Vec<usize> {
-        (0..answers.len()).filter(|index| answers[*index] == IntentRecorded::Recorded).collect()
+        (0..answers.len())
+            .filter(|index| answers[*index] == IntentRecorded::Recorded)
+            .collect()
     };
     for CoolingDown { index, until } in move_clocks(tx, &commands, &recorded(&answers)).await? {
         answers[index] = IntentRecorded::CoolingDown { until };
@@ -148,11 +147,7 @@ pub(crate) async fn write_intents(
     Ok(answers)
 }
 
-async fn insert(
-    tx: &mut Tx,
-    commands: &[&NewCommand],
-    salts: &[[u8; 16]],
-) -> Result<Vec<IntentRecorded>, StoreError> {
+async fn insert(tx: &mut Tx, commands: &[&NewCommand], salts: &[[u8; 16]]) -> Result<Vec<IntentRecorded>, StoreError> {
     let inserted = insert_rows(tx, commands, salts).await?;
     if inserted == commands.len() as u64 {
         return Ok(vec![IntentRecorded::Recorded; commands.len()]);
@@ -173,9 +168,7 @@ async fn insert_rows(tx: &mut Tx, commands: &[&NewCommand], salts: &[[u8; 16]]) 
     let rows: Vec<_> = commands
         .iter()
         .zip(salts)
-        .map(|(command, salt)| {
-            command.row(CommandState::Accepted, command.right.map_or("", Right::rule), salt)
-        })
+        .map(|(command, salt)| command.row(CommandState::Accepted, command.right.map_or("", Right::rule), salt))
         .collect();
     super::insert_commands(tx.link(), &rows).await
 }
@@ -184,7 +177,10 @@ async fn which_exist(tx: &mut Tx, commands: &[&NewCommand]) -> Result<HashSet<Co
     let ids: Vec<_> = commands.iter().map(|command| [command.id]).collect();
     let ids = serde_json::to_string(&ids).expect("ids are text");
     let sql = WHICH_EXIST.of(tx.link().dialect());
-    let rows: Vec<(Text<CommandId>,)> = on!(tx.link(), |db| sqlx::query_as(sql).bind(ids).fetch_all(&mut *db).await?);
+    let rows: Vec<(Text<CommandId>,)> = on!(tx.link(), |db| sqlx::query_as(sql)
+        .bind(ids)
+        .fetch_all(&mut *db)
+        .await?);
     Ok(rows.into_iter().map(|(Text(id),)| id).collect())
 }
 
@@ -198,20 +194,28 @@ async fn settle_key(tx: &mut Tx, command: &NewCommand, salt: &[u8; 16]) -> Resul
     if let Some(existing) = by_key(tx.link(), scope, command.created_at).await? {
         return Ok(IntentRecorded::KeyTaken(Box::new(existing)));
     }
-    execute!(tx.link(), sqlx::query(FORGET_KEY)
-        .bind(Text(scope.client_id))
-        .bind(scope.customer_id.map(|id| id.to_string()).unwrap_or_default())
-        .bind(Text(scope.device_id))
-        .bind(Text(scope.function))
-        .bind(scope.key)
-        .bind((command.created_at - KEY_LIFETIME).millis()));
+    execute!(
+        tx.link(),
+        sqlx::query(FORGET_KEY)
+            .bind(Text(scope.client_id))
+            .bind(scope.customer_id.map(|id| id.to_string()).unwrap_or_default())
+            .bind(Text(scope.device_id))
+            .bind(Text(scope.function))
+            .bind(scope.key)
+            .bind((command.created_at - KEY_LIFETIME).millis())
+    );
     match insert_rows(tx, &[command], &[*salt]).await? {
         1 => Ok(IntentRecorded::Recorded),
-        _ => Err(StoreError::inconsistent("an idempotency key that is neither free nor taken")),
+        _ => Err(StoreError::inconsistent(
+            "an idempotency key that is neither free nor taken",
+        )),
     }
 }
 
 /// How a command stands that lost the race for its function's clock.
 pub(super) const fn refused_by_clock(at: Timestamp) -> CommandState {
-    CommandState::Refused { by: RefusedBy::Policy, at }
+    CommandState::Refused {
+        by: RefusedBy::Policy,
+        at,
+    }
 }

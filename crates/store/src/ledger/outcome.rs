@@ -5,13 +5,13 @@ use ostler_core::id::CommandId;
 use ostler_core::time::Timestamp;
 
 use super::state::StateColumns;
+use crate::Store;
 use crate::audit::{Act, Actor};
 use crate::dialect::{Pair, json_rows};
 use crate::error::StoreError;
 use crate::tx::{Tx, on};
 use crate::value::Text;
 use crate::writer::{Asked, Entry};
-use crate::Store;
 
 /// What is known about a command now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,8 +91,10 @@ pub(crate) async fn write_outcomes(
     let rows: Vec<SettlementRow> = asked.iter().map(|asked| SettlementRow::from(&*asked.entry)).collect();
     let rows = serde_json::to_string(&rows).expect("ids, words and numbers");
     let sql = SETTLE.of(tx.link().dialect());
-    let settled: Vec<(Text<CommandId>,)> =
-        on!(tx.link(), |db| sqlx::query_as(sql).bind(rows).fetch_all(&mut *db).await?);
+    let settled: Vec<(Text<CommandId>,)> = on!(tx.link(), |db| sqlx::query_as(sql)
+        .bind(rows)
+        .fetch_all(&mut *db)
+        .await?);
     let mut settled: std::collections::HashSet<_> = settled.into_iter().map(|(Text(id),)| id).collect();
     let mut answers = Vec::with_capacity(asked.len());
     for asked in asked {

@@ -6,11 +6,11 @@ use ostler_core::name::FunctionName;
 use ostler_core::time::Timestamp;
 
 use super::command::{Command, StoredCommand, command_columns};
+use crate::Store;
 use crate::error::StoreError;
 use crate::page::{Listed, Page};
 use crate::tx::on;
 use crate::value::{Millis, Text};
-use crate::Store;
 
 /// Every member narrows the list.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,7 +24,9 @@ pub struct CommandFilter {
 const BY_ID: &str = concat!("SELECT ", command_columns!(), " FROM command WHERE command_id = $1");
 /// The newest first.
 const LIST: &str = concat!(
-    "SELECT ", command_columns!(), "
+    "SELECT ",
+    command_columns!(),
+    "
        FROM command
       WHERE command_id < COALESCE($1, 'zzz')
         AND ($2 IS NULL OR product_id = $2)
@@ -56,11 +58,7 @@ impl Store {
         found.map(Command::try_from).transpose()
     }
 
-    pub async fn commands(
-        &self,
-        filter: CommandFilter,
-        page: Page<CommandId>,
-    ) -> Result<Listed<Command>, StoreError> {
+    pub async fn commands(&self, filter: CommandFilter, page: Page<CommandId>) -> Result<Listed<Command>, StoreError> {
         let mut conn = self.read().await?;
         let rows: Vec<StoredCommand> = on!(conn.link(), |db| sqlx::query_as(LIST)
             .bind(page.after.map(Text))

@@ -4,10 +4,10 @@ use ostler_core::command::{CommandState, RefusedBy};
 use ostler_core::port::random_bytes;
 
 use super::command::NewCommand;
+use crate::Store;
 use crate::error::StoreError;
 use crate::tx::Tx;
 use crate::writer::Entry;
-use crate::Store;
 
 /// A call that policy refused, and the rule by which.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,22 +25,24 @@ impl Store {
     }
 }
 
-pub(crate) async fn write_refusals(tx: &mut Tx, refusals: &[Box<Refusal>]) -> Result<(), StoreError> {
+pub(crate) async fn write_refusals(tx: &mut Tx, refusals: &[Refusal]) -> Result<(), StoreError> {
     if refusals.is_empty() {
         return Ok(());
     }
     let salts: Vec<[u8; 16]> = refusals.iter().map(|_| random_bytes(tx.entropy())).collect();
     let rows: Vec<_> = refusals
         .iter()
-        .map(|refusal| &**refusal)
         .zip(&salts)
         .map(|(Refusal { command, rule }, salt)| {
-            let state = CommandState::Refused { by: RefusedBy::Policy, at: command.created_at };
+            let state = CommandState::Refused {
+                by: RefusedBy::Policy,
+                at: command.created_at,
+            };
             command.row(state, rule, salt)
         })
         .collect();
     super::insert_commands(tx.link(), &rows).await?;
-    for (Refusal { command, rule }, salt) in refusals.iter().map(|refusal| &**refusal).zip(&salts) {
+    for (Refusal { command, rule }, salt) in refusals.iter().zip(&salts) {
         tx.audit(command.act("command.refused", rule, salt));
     }
     Ok(())

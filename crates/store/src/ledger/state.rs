@@ -17,16 +17,34 @@ pub(super) struct StateColumns {
 const CAUSES: [(&str, RefusedBy); 12] = [
     ("policy", RefusedBy::Policy),
     ("rate-limit", RefusedBy::RateLimit),
-    ("cloud:function-unknown", RefusedBy::Cloud(CloudRefusal::FunctionUnknown)),
+    (
+        "cloud:function-unknown",
+        RefusedBy::Cloud(CloudRefusal::FunctionUnknown),
+    ),
     ("cloud:device-unknown", RefusedBy::Cloud(CloudRefusal::DeviceUnknown)),
-    ("cloud:credential-rejected", RefusedBy::Cloud(CloudRefusal::CredentialRejected)),
-    ("cloud:request-rejected", RefusedBy::Cloud(CloudRefusal::RequestRejected)),
+    (
+        "cloud:credential-rejected",
+        RefusedBy::Cloud(CloudRefusal::CredentialRejected),
+    ),
+    (
+        "cloud:request-rejected",
+        RefusedBy::Cloud(CloudRefusal::RequestRejected),
+    ),
     ("not-sent:permit-lapsed", RefusedBy::NotSent(NotSent::PermitLapsed)),
-    ("not-sent:connection-failed", RefusedBy::NotSent(NotSent::ConnectionFailed)),
+    (
+        "not-sent:connection-failed",
+        RefusedBy::NotSent(NotSent::ConnectionFailed),
+    ),
     ("not-sent:circuit-open", RefusedBy::NotSent(NotSent::CircuitOpen)),
-    ("not-sent:credential-rejected", RefusedBy::NotSent(NotSent::CredentialRejected)),
+    (
+        "not-sent:credential-rejected",
+        RefusedBy::NotSent(NotSent::CredentialRejected),
+    ),
     ("not-sent:not-connected", RefusedBy::NotSent(NotSent::NotConnected)),
-    ("not-sent:intent-uncertain", RefusedBy::NotSent(NotSent::IntentUncertain)),
+    (
+        "not-sent:intent-uncertain",
+        RefusedBy::NotSent(NotSent::IntentUncertain),
+    ),
 ];
 
 fn word(cause: RefusedBy) -> &'static str {
@@ -39,13 +57,22 @@ fn word(cause: RefusedBy) -> &'static str {
 
 impl From<CommandState> for StateColumns {
     fn from(state: CommandState) -> Self {
-        let plain = |settled_at| Self { status: state.status(), cause: None, return_value: None, settled_at };
+        let plain = |settled_at| Self {
+            status: state.status(),
+            cause: None,
+            return_value: None,
+            settled_at,
+        };
         match state {
             CommandState::Accepted | CommandState::Sent { .. } => plain(None),
-            CommandState::Answered { return_value, at } => {
-                Self { return_value, ..plain(Some(at)) }
-            }
-            CommandState::Refused { by, at } => Self { cause: Some(word(by)), ..plain(Some(at)) },
+            CommandState::Answered { return_value, at } => Self {
+                return_value,
+                ..plain(Some(at))
+            },
+            CommandState::Refused { by, at } => Self {
+                cause: Some(word(by)),
+                ..plain(Some(at))
+            },
             CommandState::Offline { at }
             | CommandState::Expired { at }
             | CommandState::Cancelled { at }
@@ -66,14 +93,19 @@ pub(super) fn state(
     let settled = || settled_at.ok_or_else(odd);
     Ok(match status {
         CommandStatus::Accepted => CommandState::Accepted,
-        CommandStatus::Sent => CommandState::Sent { at: sent_at.ok_or_else(odd)? },
+        CommandStatus::Sent => CommandState::Sent {
+            at: sent_at.ok_or_else(odd)?,
+        },
         CommandStatus::Answered => CommandState::Answered {
             return_value: return_value.map(i32::try_from).transpose().map_err(|_| odd())?,
             at: settled()?,
         },
         CommandStatus::Refused => {
             let known = CAUSES.iter().find(|(word, _)| Some(*word) == cause);
-            CommandState::Refused { by: known.ok_or_else(odd)?.1, at: settled()? }
+            CommandState::Refused {
+                by: known.ok_or_else(odd)?.1,
+                at: settled()?,
+            }
         }
         CommandStatus::Offline => CommandState::Offline { at: settled()? },
         CommandStatus::Expired => CommandState::Expired { at: settled()? },
@@ -126,8 +158,14 @@ mod tests {
         let mut states = vec![
             CommandState::Accepted,
             CommandState::Sent { at: AT },
-            CommandState::Answered { return_value: Some(-3), at: AT },
-            CommandState::Answered { return_value: None, at: AT },
+            CommandState::Answered {
+                return_value: Some(-3),
+                at: AT,
+            },
+            CommandState::Answered {
+                return_value: None,
+                at: AT,
+            },
             CommandState::Offline { at: AT },
             CommandState::Expired { at: AT },
             CommandState::Cancelled { at: AT },
@@ -142,7 +180,13 @@ mod tests {
         for written in every_state() {
             let columns = StateColumns::from(written);
             let return_value = columns.return_value.map(i64::from);
-            let read = state(columns.status, columns.cause, return_value, Some(AT), columns.settled_at);
+            let read = state(
+                columns.status,
+                columns.cause,
+                return_value,
+                Some(AT),
+                columns.settled_at,
+            );
             assert_eq!(read.unwrap(), written);
         }
     }

@@ -9,8 +9,8 @@ use ostler_core::time::Timestamp;
 use super::{Change, DeviceChange, ReadModel};
 use crate::devices::PresenceWord;
 use crate::error::StoreError;
-use crate::identity::load_tokens;
 use crate::grants::{GrantRow, grant_columns};
+use crate::identity::load_tokens;
 use crate::product_cache::ProductCache;
 use crate::tx::{Link, on, row};
 use crate::value::{Millis, Text};
@@ -25,7 +25,9 @@ const DEVICES: &str = "
       LEFT JOIN device_presence s ON s.device_id = d.device_id";
 const CLOCKS: &str = "SELECT device_id, function, last_called_at FROM function_clock";
 const GRANTS: &str = concat!(
-    "SELECT ", grant_columns!(), "
+    "SELECT ",
+    grant_columns!(),
+    "
        FROM device_grant g
        JOIN grant_version v ON v.grant_id = g.grant_id AND v.version = g.version
       WHERE g.closed_at IS NULL"
@@ -51,14 +53,22 @@ impl ReadModel {
     pub(crate) async fn load(mut link: Link<'_>, products: &ProductCache) -> Result<Self, StoreError> {
         let mut model = Self::default();
         for row in all::<ProductRow>(link.again(), PRODUCTS).await? {
-            model.apply(Change::Product(products.parsed(row.product_id.0, row.version, &row.file)?));
+            model.apply(Change::Product(products.parsed(
+                row.product_id.0,
+                row.version,
+                &row.file,
+            )?));
         }
         for row in all::<DeviceRow>(link.again(), DEVICES).await? {
             model.load_device(row);
         }
         for row in all::<ClockRow>(link.again(), CLOCKS).await? {
             let (device_id, function, at): (_, _, Timestamp) = (row.device_id.0, row.function.0, row.last_called_at.0);
-            model.apply(Change::FunctionCalled { device_id, function, at });
+            model.apply(Change::FunctionCalled {
+                device_id,
+                function,
+                at,
+            });
         }
         for row in all::<GrantRow>(link.again(), GRANTS).await? {
             model.apply(Change::Grant(Arc::new(row.into_grant())));
@@ -72,8 +82,15 @@ impl ReadModel {
     fn load_device(&mut self, row: DeviceRow) {
         let device_id = row.device_id.0;
         let (product_id, cloud_device_id) = (row.product_id.0, row.cloud_device_id.0);
-        self.apply(Change::Device(DeviceChange { device_id, product_id, cloud_device_id }));
-        self.apply(Change::Quarantine { device_id, quarantined: row.quarantined_at.is_some() });
+        self.apply(Change::Device(DeviceChange {
+            device_id,
+            product_id,
+            cloud_device_id,
+        }));
+        self.apply(Change::Quarantine {
+            device_id,
+            quarantined: row.quarantined_at.is_some(),
+        });
         if let Some(Text(PresenceWord(presence))) = row.state {
             self.apply(Change::Presence { device_id, presence });
         }

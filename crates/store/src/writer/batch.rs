@@ -8,8 +8,7 @@ use super::{Asked, Entry};
 use crate::db::Shared;
 use crate::error::StoreError;
 use crate::ledger::{
-    IntentRecorded, NewCommand, OutcomeRecorded, Refusal, Settlement, write_intents, write_outcomes,
-    write_refusals,
+    IntentRecorded, NewCommand, OutcomeRecorded, Refusal, Settlement, write_intents, write_outcomes, write_refusals,
 };
 use crate::telemetry::{Arrivals, EventFate, write_arrivals};
 
@@ -17,7 +16,7 @@ use crate::telemetry::{Arrivals, EventFate, write_arrivals};
 pub(super) struct Batch {
     intents: Vec<Asked<NewCommand, IntentRecorded>>,
     outcomes: Vec<Asked<Settlement, OutcomeRecorded>>,
-    refusals: Vec<Box<Refusal>>,
+    refusals: Vec<Refusal>,
     arrivals: Vec<Asked<Arrivals, Vec<EventFate>>>,
 }
 
@@ -35,7 +34,7 @@ impl Batch {
             match entry {
                 Entry::Intent(asked) => batch.intents.push(asked),
                 Entry::Outcome(asked) => batch.outcomes.push(asked),
-                Entry::Refusal(refusal) => batch.refusals.push(refusal),
+                Entry::Refusal(refusal) => batch.refusals.push(*refusal),
                 Entry::Arrivals(asked) => batch.arrivals.push(asked),
             }
         }
@@ -66,7 +65,11 @@ impl Batch {
         write_refusals(&mut tx, &self.refusals).await?;
         let fates = write_arrivals(&mut tx, &self.arrivals).await?;
         tx.settle().await?;
-        Ok(Answers { intents, outcomes, fates })
+        Ok(Answers {
+            intents,
+            outcomes,
+            fates,
+        })
     }
 
     fn answer(self, answers: Answers) {
@@ -84,18 +87,40 @@ impl Batch {
     fn fail(self, error: &StoreError) {
         if !self.refusals.is_empty() {
             let count = self.refusals.len();
-            tracing::error!(error = error as &dyn std::error::Error, count, "refusals could not be recorded");
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                count,
+                "refusals could not be recorded"
+            );
         }
-        self.intents.into_iter().for_each(|asked| asked.tell(Err(error.clone())));
-        self.outcomes.into_iter().for_each(|asked| asked.tell(Err(error.clone())));
-        self.arrivals.into_iter().for_each(|asked| asked.tell(Err(error.clone())));
+        self.intents
+            .into_iter()
+            .for_each(|asked| asked.tell(Err(error.clone())));
+        self.outcomes
+            .into_iter()
+            .for_each(|asked| asked.tell(Err(error.clone())));
+        self.arrivals
+            .into_iter()
+            .for_each(|asked| asked.tell(Err(error.clone())));
     }
 
     fn split(self) -> impl Iterator<Item = Self> {
-        let intents = self.intents.into_iter().map(|asked| Self { intents: vec![asked], ..Self::default() });
-        let outcomes = self.outcomes.into_iter().map(|asked| Self { outcomes: vec![asked], ..Self::default() });
-        let refusals = self.refusals.into_iter().map(|refusal| Self { refusals: vec![refusal], ..Self::default() });
-        let arrivals = self.arrivals.into_iter().map(|asked| Self { arrivals: vec![asked], ..Self::default() });
+        let intents = self.intents.into_iter().map(|asked| Self {
+            intents: vec![asked],
+            ..Self::default()
+        });
+        let outcomes = self.outcomes.into_iter().map(|asked| Self {
+            outcomes: vec![asked],
+            ..Self::default()
+        });
+        let refusals = self.refusals.into_iter().map(|refusal| Self {
+            refusals: vec![refusal],
+            ..Self::default()
+        });
+        let arrivals = self.arrivals.into_iter().map(|asked| Self {
+            arrivals: vec![asked],
+            ..Self::default()
+        });
         intents.chain(outcomes).chain(refusals).chain(arrivals)
     }
 
@@ -109,6 +134,11 @@ impl Batch {
         let outcomes = self.outcomes.iter().map(|asked| asked.entry.at);
         let refusals = self.refusals.iter().map(|refusal| refusal.command.created_at);
         let arrivals = self.arrivals.iter().filter_map(|asked| asked.entry.received_at());
-        intents.chain(outcomes).chain(refusals).chain(arrivals).max().unwrap_or(Timestamp::MIN)
+        intents
+            .chain(outcomes)
+            .chain(refusals)
+            .chain(arrivals)
+            .max()
+            .unwrap_or(Timestamp::MIN)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ostler_core::command::{CommandState, CommandStatus, RefusedBy};
 use ostler_core::secret::SecretDigest;
 use ostler_store::{
-    By, CommandFilter, Idempotency, IntentRecorded, KEY_LIFETIME, NewCommand, OutcomeRecorded, Page, Refusal,
+    By, CommandFilter, Idempotency, IntentRecorded, KEY_LIFETIME, KeyScope, NewCommand, OutcomeRecorded, Page, Refusal,
     Settlement,
 };
 
@@ -86,8 +86,10 @@ on_both! {
         let first = keyed(world.command(device_id), "k1");
         world.store.record_intent(first.clone()).await.unwrap();
         let next_day = NOW + KEY_LIFETIME;
-        let find = |now| world.store.find_by_idempotency_key(
-            first.by.client_id, None, device_id, &first.function, "k1", now);
+        let scope = KeyScope {
+            client_id: first.by.client_id, customer_id: None, device_id, function: &first.function, key: "k1",
+        };
+        let find = |now| world.store.find_by_idempotency_key(scope, now);
         assert_eq!(find(next_day - Duration::from_millis(1)).await.unwrap().unwrap().id, first.id);
         assert!(find(next_day).await.unwrap().is_none());
         // The job that forgets has not run: the insert itself gives way.

@@ -1,7 +1,15 @@
+//! One module for each part of the store, and the world that each test makes for itself.
+
 mod world;
 
+mod audit;
+mod backups;
 mod durability;
 mod facts;
 mod grants;
+mod injected;
 mod ledger;
+mod migrations;
 mod products;
+mod registry;
+mod telemetry;

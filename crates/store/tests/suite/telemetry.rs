@@ -4,7 +4,6 @@ mod model;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::time::Duration;
 
 use ostler_core::event::CloudEvent;
 use ostler_core::history::BucketWidth;

@@ -39,17 +39,44 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
-/// Bytes that differ at each call and are the same in each run.
-#[derive(Default)]
-pub struct Counting(AtomicU64);
+/// Bytes that differ at each call, and between instances, but not between runs.
+pub struct Counting {
+    seed: u64,
+    calls: AtomicU64,
+}
+
+impl Counting {
+    pub const fn seeded(seed: u64) -> Self {
+        Self {
+            seed,
+            calls: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Default for Counting {
+    fn default() -> Self {
+        static INSTANCES: AtomicU64 = AtomicU64::new(0);
+        Self::seeded(INSTANCES.fetch_add(1, Ordering::Relaxed))
+    }
+}
 
 impl Entropy for Counting {
     fn fill(&self, bytes: &mut [u8]) {
-        let count = self.0.fetch_add(1, Ordering::Relaxed);
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
         for (index, chunk) in bytes.chunks_mut(32).enumerate() {
-            let block = Sha256::digest([count.to_be_bytes(), (index as u64).to_be_bytes()].concat());
+            let block = Sha256::digest([self.seed, call, index as u64].map(u64::to_be_bytes).concat());
             chunk.copy_from_slice(&block[..chunk.len()]);
         }
+    }
+}
+
+impl Counting {
+    /// A number below `bound`.
+    pub fn small(&self, bound: u8) -> u8 {
+        let mut byte = [0];
+        self.fill(&mut byte);
+        byte[0] % bound
     }
 }
 
@@ -94,7 +121,7 @@ impl Place {
         let name = format!("ostler_store_{}", &hex(&Sha256::digest(schema))[..16]);
         let template = server
             .template(&name, |url| async move {
-                Store::open(&url, options(&Arc::default()), NOW)
+                Store::open(&url, options(&Arc::new(Counting::seeded(u64::MAX))), NOW)
                     .await
                     .unwrap()
                     .close()
@@ -135,11 +162,10 @@ impl World {
 
     /// Stops and starts again, as after a deployment.
     pub async fn reopened(self) -> Self {
-        self.store.close().await;
-        let store = Store::open(&self.place.url(), options(&self.entropy), NOW)
-            .await
-            .unwrap();
-        Self { store, ..self }
+        let Self { store, entropy, place } = self;
+        store.close().await;
+        let store = Store::open(&place.url(), options(&entropy), NOW).await.unwrap();
+        Self { store, entropy, place }
     }
 
     pub async fn product(&self, slug: &str) -> ProductId {
