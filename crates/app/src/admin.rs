@@ -5,6 +5,7 @@
 //! they reach; what lies beyond answers as if it did not exist. Which scope opens the desk is the
 //! HTTP crate's business; calling functions and reading telemetry are use cases of their own.
 
+mod audit;
 mod cloud_connections;
 mod commands;
 mod devices;
@@ -23,6 +24,7 @@ use ostler_store::Actor;
 
 use crate::App;
 
+pub use audit::AuditError;
 pub use cloud_connections::{
     CloudConnectionError, ConnectionFault, ConnectionRecord, ConnectionRequest, CredentialKind,
 };
@@ -38,7 +40,8 @@ pub use products::{ProductError, ProductOutcome, ProductSubmission};
 
 // What a desk shows as the store keeps it.
 pub use ostler_store::{
-    Command, DeviceRecord, GrantRecord, GrantVersionRecord, Listed, Page, ProductRecord, ProductVersionRecord, Renamed,
+    AuditCursor, AuditEntry, ChainPoint, Command, DeviceRecord, GrantRecord, GrantVersionRecord, Listed, Page, ProductRecord, ProductVersionRecord,
+    RecordedAct, Renamed, SignedHead,
 };
 
 /// Whether a change is made, or only told.
@@ -59,6 +62,11 @@ impl Maker {
     /// `None` for a customer, who has nothing to administer.
     pub fn of(caller: &Caller) -> Option<Self> {
         Some(Self { by: crate::actor(caller), reach: caller.reach()?.clone() })
+    }
+
+    /// Whoever holds the server's own terminal: its configuration and its keys are in their hands.
+    pub const fn at_the_terminal() -> Self {
+        Self { by: Actor::System, reach: ProductReach::All }
     }
 }
 

@@ -7,7 +7,7 @@
 mod body;
 mod parameters;
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -32,11 +32,26 @@ impl<T: DeserializeOwned> FromRequest<ServerState> for Json<T> {
 
     async fn from_request(request: Request, state: &ServerState) -> Result<Self, ApiError> {
         if !is_json(request.headers()) {
-            let problem = Problem::new(Code::UnsupportedMediaType).hint("send Content-Type: application/json");
-            return Err(problem.into());
+            return Err(not_json().into());
         }
         let bytes = read_body(request.into_body(), state.limits().body_bytes).await?;
         Ok(Self(body::from_json(&bytes)?))
+    }
+}
+
+/// A body that may be left out. One without a single byte is left out, whatever its type is said to
+/// be; any other is judged in full.
+impl<T: DeserializeOwned> OptionalFromRequest<ServerState> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &ServerState) -> Result<Option<Self>, ApiError> {
+        let is_json = is_json(request.headers());
+        let bytes = read_body(request.into_body(), state.limits().body_bytes).await?;
+        match (bytes.is_empty(), is_json) {
+            (true, _) => Ok(None),
+            (false, true) => Ok(Some(Self(body::from_json(&bytes)?))),
+            (false, false) => Err(not_json().into()),
+        }
     }
 }
 
@@ -97,6 +112,10 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
             Err(_) => Err(Problem::not_found().into()),
         }
     }
+}
+
+fn not_json() -> Problem {
+    Problem::new(Code::UnsupportedMediaType).hint("send Content-Type: application/json")
 }
 
 /// The media type without its parameters, in lower case.

@@ -48,7 +48,11 @@ pub struct ListResponse<T> {
 
 impl<T> ListResponse<T> {
     /// `key` names the item after which the next page begins.
-    pub fn of<I, K: ToString>(listed: &Listed<I>, key: impl Fn(&I) -> K, shape: impl Fn(&I) -> T) -> Self {
+    pub fn of<'l, I, K: ToString>(
+        listed: &'l Listed<I>,
+        key: impl Fn(&'l I) -> K,
+        shape: impl Fn(&'l I) -> T,
+    ) -> Self {
         let next_cursor = listed.items.last().filter(|_| listed.more).map(|last| key(last).to_string());
         Self { items: listed.items.iter().map(shape).collect(), next_cursor }
     }

@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 
 use crate::problem::ProblemDocument;
 use crate::state::ServerState;
-use crate::{admin, health, home, layers, metrics};
+use crate::{admin, api, health, home, layers, metrics};
 
 static DOCUMENT: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut document = serde_json::to_value(openapi()).expect("the document has text keys only");
@@ -91,12 +91,13 @@ fn prompt_operations() -> OpenApiRouter<ServerState> {
     OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
+        .merge(api::prompt())
         .merge(admin::router())
 }
 
 /// Operations that wait for a device, with a deadline of their own.
 fn patient_operations() -> OpenApiRouter<ServerState> {
-    OpenApiRouter::new()
+    api::patient()
 }
 
 fn pages() -> Router<ServerState> {

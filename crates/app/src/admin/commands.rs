@@ -5,6 +5,7 @@ use ostler_core::id::{CommandId, CustomerId, DeviceId, ProductId};
 use ostler_store::{Command, CommandFilter, Listed, Page, StoreError};
 
 use super::Desk;
+use super::reach::merged;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -27,11 +28,12 @@ impl Desk<'_> {
     /// The newest first.
     pub async fn commands(&self, filter: LedgerFilter, page: Page<CommandId>) -> Result<Listed<Command>, LedgerError> {
         let LedgerFilter { product_id, device_id, customer_id, status } = filter;
-        let list = async |product_id| {
+        let mut pages = Vec::new();
+        for product_id in self.lists_to_ask(product_id) {
             let filter = CommandFilter { product_id, device_id, customer_id, status };
-            self.app.store.commands(filter, page).await
-        };
-        Ok(self.within_reach(product_id, page.limit, list, |one, other| other.id.cmp(&one.id)).await?)
+            pages.push(self.app.store.commands(filter, page).await?);
+        }
+        Ok(merged(pages, page.limit, |one, other| other.id.cmp(&one.id)))
     }
 
     pub async fn command(&self, command_id: CommandId) -> Result<Command, LedgerError> {

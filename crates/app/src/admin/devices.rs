@@ -5,6 +5,7 @@ use ostler_core::policy::Presence;
 use ostler_store::{DeviceRecord, Listed, Page, Renamed, Said, StoreError};
 
 use super::Desk;
+use super::reach::merged;
 
 /// A device with its presence as far as it is known now, which may be less than was last heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +31,11 @@ impl Desk<'_> {
         product_id: Option<ProductId>,
         page: Page<DeviceId>,
     ) -> Result<Listed<StaffDevice>, StaffDeviceError> {
-        let list = async |product_id| self.app.store.devices(product_id, page).await;
-        let listed = self.within_reach(product_id, page.limit, list, |one, other| one.id.cmp(&other.id)).await?;
+        let mut pages = Vec::new();
+        for product_id in self.lists_to_ask(product_id) {
+            pages.push(self.app.store.devices(product_id, page).await?);
+        }
+        let listed = merged(pages, page.limit, |one, other| one.id.cmp(&other.id));
         let items = listed.items.into_iter().map(|record| self.shown(record)).collect();
         Ok(Listed { items, more: listed.more })
     }

@@ -13,6 +13,7 @@ use ostler_store::{
 };
 
 use super::Desk;
+use super::reach::merged;
 use crate::permits::Ended;
 
 /// A grant as it is asked for. Names are judged against what the product declares; `None` is all of
@@ -92,11 +93,12 @@ impl Desk<'_> {
         device_id: Option<DeviceId>,
         page: Page<GrantId>,
     ) -> Result<Listed<GrantRecord>, GrantError> {
-        let list = async |product_id| {
+        let mut pages = Vec::new();
+        for product_id in self.lists_to_ask(None) {
             let filter = GrantFilter { customer_id, device_id, product_id };
-            self.app.store.grants(filter, page).await
-        };
-        Ok(self.within_reach(None, page.limit, list, |one, other| one.grant.id.cmp(&other.grant.id)).await?)
+            pages.push(self.app.store.grants(filter, page).await?);
+        }
+        Ok(merged(pages, page.limit, |one, other| one.grant.id.cmp(&other.grant.id)))
     }
 
     pub async fn grant(&self, grant_id: GrantId) -> Result<GrantRecord, GrantError> {

@@ -53,7 +53,7 @@ impl Desk<'_> {
 
 impl crate::App {
     /// Where the cloud's hook delivers a product's events to.
-    pub(super) fn ingest_url(&self, slug: &str) -> String {
+    pub fn ingest_url(&self, slug: &str) -> String {
         format!("{}/ingest/particle/{slug}", self.settings.public_url.trim_end_matches('/'))
     }
 }

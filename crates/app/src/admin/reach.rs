@@ -4,36 +4,24 @@ use std::cmp::Ordering;
 
 use ostler_core::caller::ProductReach;
 use ostler_core::id::ProductId;
-use ostler_store::{Listed, StoreError};
+use ostler_store::Listed;
 
 use super::Desk;
 
 impl Desk<'_> {
-    /// One page of what `list` gives for a product, or for all with `None`, within reach.
-    ///
-    /// A product out of reach lists nothing, as one that does not exist.
-    pub(super) async fn within_reach<T>(
-        &self,
-        product_id: Option<ProductId>,
-        limit: u32,
-        list: impl AsyncFn(Option<ProductId>) -> Result<Listed<T>, StoreError>,
-        order: impl Fn(&T, &T) -> Ordering,
-    ) -> Result<Listed<T>, StoreError> {
-        let reached = match (product_id, self.reach) {
-            (Some(product_id), reach) if !reach.covers(product_id) => return Ok(Listed { items: Vec::new(), more: false }),
-            (Some(_), _) | (None, ProductReach::All) => return list(product_id).await,
-            (None, ProductReach::Only(reached)) => reached,
-        };
-        let mut pages = Vec::with_capacity(reached.len());
-        for product_id in reached {
-            pages.push(list(Some(*product_id)).await?);
+    /// For which products a list has to be asked, `None` for all at once; for none, where the one
+    /// asked for is out of reach: it lists nothing, as one that does not exist.
+    pub(super) fn lists_to_ask(&self, product_id: Option<ProductId>) -> Vec<Option<ProductId>> {
+        match (product_id, self.reach) {
+            (Some(product_id), reach) if !reach.covers(product_id) => Vec::new(),
+            (Some(_), _) | (None, ProductReach::All) => vec![product_id],
+            (None, ProductReach::Only(reached)) => reached.iter().copied().map(Some).collect(),
         }
-        Ok(merged(pages, limit, order))
     }
 }
 
 /// Each page holds the first of its own list, so the first of all are among them.
-fn merged<T>(pages: Vec<Listed<T>>, limit: u32, order: impl Fn(&T, &T) -> Ordering) -> Listed<T> {
+pub(super) fn merged<T>(pages: Vec<Listed<T>>, limit: u32, order: impl Fn(&T, &T) -> Ordering) -> Listed<T> {
     let limit = limit.max(1) as usize;
     let more_behind = pages.iter().any(|page| page.more);
     let mut items: Vec<T> = pages.into_iter().flat_map(|page| page.items).collect();
