@@ -16,7 +16,7 @@ pub(crate) struct Cloud {
     pub stopping: CancellationToken,
     /// Calls and deliveries that go on although nobody waits for them any more.
     pub tasks: TaskTracker,
-    pub keeper: Option<Keeper>,
+    keeper: Option<Keeper>,
     world: Mutex<World>,
 }
 
@@ -36,6 +36,13 @@ impl Cloud {
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         // A panic in one request must not end the emulator for all others.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has what has changed written soon, without waiting.
+    pub(crate) fn keep_soon(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.ask();
+        }
     }
 
     /// Returns once what has changed so far would survive a crash.

@@ -69,9 +69,7 @@ impl SimHandle {
 
     fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         let changed = change(&mut self.cloud.world());
-        if let Some(keeper) = &self.cloud.keeper {
-            keeper.ask();
-        }
+        self.cloud.keep_soon();
         changed
     }
 

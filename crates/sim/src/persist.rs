@@ -90,7 +90,7 @@ pub(crate) fn keeper(path: PathBuf) -> (Keeper, Keeping) {
 }
 
 impl Keeper {
-    /// Asks for a write without waiting.
+    /// Asks for a write without waiting; the number is the write's place in the queue.
     pub(crate) fn ask(&self) -> u64 {
         let mut ticket = 0;
         self.wanted.send_modify(|wanted| {

@@ -163,10 +163,8 @@ async fn live(cloud: Arc<Cloud>) {
         }
         cloud.world().run_due();
         beats = beats.wrapping_add(1);
-        if beats.is_multiple_of(KEEP_EVERY_BEATS)
-            && let Some(keeper) = &cloud.keeper
-        {
-            keeper.ask();
+        if beats.is_multiple_of(KEEP_EVERY_BEATS) {
+            cloud.keep_soon();
         }
     }
 }

@@ -129,23 +129,45 @@ async fn a_lost_answer_is_a_408_although_the_device_acted() {
     assert_eq!(cloud.post(&token, &path, json!({"arg": "21"})).await.status, 200);
 }
 
-#[tokio::test]
-async fn a_command_on_its_way_arrives_although_the_caller_hung_up() {
-    let calls = CallTiming {
-        delay_ms: 150,
-        silent_after_ms: 30_000,
-    };
-    let cloud = Cloud::with(SimConfig { calls, ..quiet() }).await;
+/// The caller gives up after 50 ms; the device acts all the same, for a request of before.
+async fn acts_although_the_caller_hung_up(cloud: &Cloud) {
     let (token, device) = (cloud.product_token("thermostat"), cloud.device("thermostat"));
     let url = cloud.url(&format!("/v1/products/thermostat/devices/{device}/setTarget"));
     let request = cloud.http.post(url).bearer_auth(token).json(&json!({"arg": "20"}));
     let hung_up = request.timeout(Duration::from_millis(50)).send().await;
     assert!(hung_up.unwrap_err().is_timeout());
+    let request_at = cloud.handle.now_ms();
+    assert!(cloud.handle.acts(0).is_empty());
+    cloud.handle.advance_ms(1);
     let deadline = Instant::now() + Duration::from_secs(5);
     while cloud.handle.acts(0).is_empty() {
         assert!(Instant::now() < deadline, "the device never acted");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    assert_eq!(cloud.handle.acts(0)[0].request_at, request_at);
+    assert_eq!(
+        cloud.handle.requests(0)[0].status,
+        None,
+        "nobody was there to take the answer"
+    );
+}
+
+#[tokio::test]
+async fn a_command_on_its_way_arrives_although_the_caller_hung_up() {
+    let calls = CallTiming {
+        delay_ms: 400,
+        silent_after_ms: 30_000,
+    };
+    acts_although_the_caller_hung_up(&Cloud::with(SimConfig { calls, ..quiet() }).await).await;
+}
+
+#[tokio::test]
+async fn so_does_one_that_is_late_in_the_cloud() {
+    let cloud = Cloud::start().await;
+    cloud
+        .handle
+        .add_fault(Fault::new(FaultKind::Latency).for_ms(400).times(1));
+    acts_although_the_caller_hung_up(&cloud).await;
 }
 
 #[tokio::test]

@@ -10,10 +10,11 @@ use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
 use http::{Method, header};
 
+use super::front::ArrivedAt;
 use super::{Fields, Refusal, multipart};
 use crate::cloud::Cloud;
 
-const BODY_MAX: usize = 1 << 20;
+pub(super) const BODY_MAX: usize = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
@@ -44,8 +45,11 @@ impl FromRequest<Arc<Cloud>> for Call {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, cloud: &Arc<Cloud>) -> Result<Self, Refusal> {
-        let arrived_at = cloud.clock.now_ms();
         let (parts, body) = request.into_parts();
+        let arrived_at = parts
+            .extensions
+            .get()
+            .map_or_else(|| cloud.clock.now_ms(), |ArrivedAt(at)| *at);
         let bytes = axum::body::to_bytes(body, BODY_MAX)
             .await
             .map_err(|_| Refusal::Unreadable)?;

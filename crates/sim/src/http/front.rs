@@ -4,47 +4,55 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 
 use super::Refusal;
-use super::call::source_of;
+use super::call::{BODY_MAX, source_of};
 use crate::clock::http_date;
 use crate::cloud::Cloud;
 use crate::faults::FaultKind;
 use crate::id::DeviceId;
 use crate::limits::Counted;
 
-pub(crate) async fn front(State(cloud): State<Arc<Cloud>>, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    trim_slash(&mut parts.uri);
-    let path = parts.uri.path().to_owned();
-    let method = parts.method.clone();
-    let source = source_of(&parts);
-    let request = Request::from_parts(parts, body);
+/// When the request reached the cloud, before any injected delay.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ArrivedAt(pub i64);
 
-    if path.starts_with("/_sim") {
-        let response = next.run(request).await;
-        if method != Method::GET {
-            cloud.kept().await;
-        }
-        return response;
-    }
-    if method == Method::OPTIONS {
-        return preflight();
-    }
-    let arrived_at = cloud.clock.now_ms();
-    let seq = cloud.world().journal.requested(arrived_at, method.as_str(), &path);
-    let mut response = tokio::select! {
-        () = cloud.stopping.cancelled() => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        response = answer(&cloud, source, &path, request, next) => response,
+pub(crate) async fn front(State(cloud): State<Arc<Cloud>>, mut request: Request, next: Next) -> Response {
+    trim_slash(request.uri_mut());
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let response = if path.starts_with("/_sim") {
+        next.run(request).await
+    } else if method == Method::OPTIONS {
+        preflight()
+    } else {
+        let response = journalled(&cloud, &method, &path, request, next).await;
+        as_the_vendor_answers(&cloud, response)
     };
-    cloud.world().journal.answered(seq, response.status().as_u16());
     if method != Method::GET {
         cloud.kept().await;
     }
+    response
+}
+
+async fn journalled(cloud: &Arc<Cloud>, method: &Method, path: &str, mut request: Request, next: Next) -> Response {
+    let arrived_at = cloud.clock.now_ms();
+    request.extensions_mut().insert(ArrivedAt(arrived_at));
+    let seq = cloud.world().journal.requested(arrived_at, method.as_str(), path);
+    let response = tokio::select! {
+        () = cloud.stopping.cancelled() => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        response = answer(cloud, path, request, next) => response,
+    };
+    cloud.world().journal.answered(seq, response.status().as_u16());
+    response
+}
+
+fn as_the_vendor_answers(cloud: &Cloud, mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     if let Ok(date) = HeaderValue::from_str(&http_date(cloud.clock.now_ms())) {
@@ -53,19 +61,48 @@ pub(crate) async fn front(State(cloud): State<Arc<Cloud>>, request: Request, nex
     response
 }
 
-async fn answer(cloud: &Cloud, source: std::net::IpAddr, path: &str, request: Request, next: Next) -> Response {
+async fn answer(cloud: &Arc<Cloud>, path: &str, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let source = source_of(&parts);
     let (latency, struck) = {
         let mut world = cloud.world();
-        let latency = strike_latency(&mut world, path);
-        (latency, refuse_early(&mut world, source, path))
+        (strike_latency(&mut world, path), refuse_early(&mut world, source, path))
     };
-    if let Some(latency) = latency {
-        tokio::time::sleep(latency).await;
+    match (latency, struck) {
+        (None, None) => next.run(Request::from_parts(parts, body)).await,
+        (None, Some(refusal)) => refusal,
+        (Some(latency), struck) => {
+            let Ok(bytes) = axum::body::to_bytes(body, BODY_MAX).await else {
+                return Refusal::Unreadable.into_response();
+            };
+            let request = Request::from_parts(parts, Body::from(bytes));
+            late(cloud, latency, struck, request, next).await
+        }
     }
-    match struck {
-        Some(response) => response,
-        None => next.run(request).await,
-    }
+}
+
+/// A task of its own: what has reached the cloud is carried out although its sender hangs up.
+async fn late(
+    cloud: &Arc<Cloud>,
+    latency: Duration,
+    struck: Option<Response>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let stopping = cloud.stopping.clone();
+    let answered = cloud.tasks.spawn(async move {
+        tokio::select! {
+            () = stopping.cancelled() => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            () = tokio::time::sleep(latency) => {}
+        }
+        match struck {
+            Some(refusal) => refusal,
+            None => next.run(request).await,
+        }
+    });
+    answered
+        .await
+        .unwrap_or_else(|_| StatusCode::SERVICE_UNAVAILABLE.into_response())
 }
 
 fn strike_latency(world: &mut crate::world::World, path: &str) -> Option<Duration> {

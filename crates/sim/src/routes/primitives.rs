@@ -134,7 +134,11 @@ async fn carry_out(cloud: &Arc<Cloud>, order: Order) -> Result<i32, Refusal> {
     let call = cloud.tasks.spawn(async move {
         tokio::select! {
             () = travelling.stopping.cancelled() => None,
-            () = tokio::time::sleep(delay) => Some(travelling.world().execute(order)),
+            () = tokio::time::sleep(delay) => {
+                let return_value = travelling.world().execute(order);
+                travelling.keep_soon();
+                Some(return_value)
+            }
         }
     });
     call.await.ok().flatten().ok_or(Refusal::Injected { status: 503 })
