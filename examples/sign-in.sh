@@ -11,7 +11,7 @@ fact() { jq -er "$1" "$facts"; }
 
 base=$(fact .base_url)
 client=$(fact .clients.app.client_id)
-redirect=$(jq -r '.redirect_uri // "http://127.0.0.1/callback"' "$facts")
+redirect=$(fact '.redirect_uris[0]')
 jar=$(mktemp) page=$(mktemp)
 trap 'rm -f "$jar" "$page"' EXIT
 

@@ -76,7 +76,9 @@ impl App {
     fn follow(&self, product_id: ProductId) {
         let stopping = CancellationToken::new();
         let mut followers = self.tasks.followers.lock().unwrap_or_else(PoisonError::into_inner);
-        followers.insert(product_id, stopping.clone());
+        if let Some(former) = followers.insert(product_id, stopping.clone()) {
+            former.cancel();
+        }
         let app = self.shared();
         self.tasks.follower_tasks.spawn(async move { app.follow_events(product_id, stopping).await });
     }

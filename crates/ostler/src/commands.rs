@@ -34,8 +34,8 @@ pub enum Command {
     #[command(after_help = "Example:\n  ostler connect particle --product thermostat --cloud-product 40123 --dry-run")]
     Connect(crate::setup::ConnectArgs),
     /// Declare products by files
-    #[command(after_help = "Example:\n  ostler product apply thermostat.toml --dry-run")]
-    Product(ostler_cli::product::ProductArgs),
+    #[command(subcommand)]
+    Product(ostler_cli::product::ProductCommand),
     /// Bring the database's schema up to this version (`serve` does so by itself)
     Migrate(ConfigArgs),
     /// Copy a running SQLite installation into one file, and verify the copy

@@ -46,7 +46,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Restore(args) => maintenance::restore(&args).await,
         Command::Audit(args) => maintenance::audit(&args).await,
         Command::Openapi => maintenance::openapi(),
-        Command::Product(args) => ostler_cli::product::run(args).await,
+        Command::Product(command) => {
+            command.run(&mut std::io::stdout()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Connect(args) => setup::connect(args).await,
     }
 }

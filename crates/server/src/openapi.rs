@@ -108,6 +108,7 @@ fn pages() -> Router<ServerState> {
         .route(home::STYLE_PATH, get(home::style))
         .route("/openapi.json", get(openapi_json))
         .route("/metrics", get(metrics::metrics))
+        .merge(oauth::pages())
 }
 
 async fn openapi_json() -> Response {

@@ -18,6 +18,8 @@ pub struct Facts {
     pub products: Vec<Product>,
     pub vehicles: Vec<Vehicle>,
     pub unregistered: Vec<Unregistered>,
+    /// Registered for the clients `web` and `app`.
+    pub redirect_uris: Vec<String>,
 }
 
 #[derive(Serialize)]

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ostler_core::port::{Entropy, random_bytes};
-use ostler_core::secret::{ClientSecret, IngestSecret};
+use ostler_core::secret::ClientSecret;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::replace_private;
@@ -20,8 +20,6 @@ pub struct Secrets {
     pub web: String,
     pub service: String,
     pub linking: String,
-    pub thermostat_ingest: String,
-    pub vehicle_ingest: String,
 }
 
 impl Secrets {
@@ -43,8 +41,6 @@ impl Secrets {
             web: ClientSecret::draw(entropy).reveal().to_owned(),
             service: ClientSecret::draw(entropy).reveal().to_owned(),
             linking: ClientSecret::draw(entropy).reveal().to_owned(),
-            thermostat_ingest: IngestSecret::draw(entropy).reveal().to_owned(),
-            vehicle_ingest: IngestSecret::draw(entropy).reveal().to_owned(),
         }
     }
 }
