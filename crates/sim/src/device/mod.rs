@@ -4,6 +4,7 @@
 mod custom;
 pub(crate) mod noise;
 mod thermostat;
+mod track;
 mod vehicle;
 
 use serde::{Deserialize, Serialize};

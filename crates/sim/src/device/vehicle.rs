@@ -1,44 +1,23 @@
-//! A shared bicycle with a tracker: it stands locked, is ridden now and then along a grid of streets,
-//! and reports `loc` events as the Tracker's firmware does (reference §11.1). It knows nothing of
-//! rentals.
+//! A shared bicycle with a tracker: it stands locked, is ridden now and then, and reports `loc` events
+//! as the Tracker's firmware does (reference §11.1). It knows nothing of rentals.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::track::Track;
 use super::{Loop, noise};
 
 const RIDING_TICK_MS: i64 = 5_000;
 const PARKED_TICK_MS: i64 = 30_000;
-/// The streets' origin: Zürich, the old town.
-const ORIGIN_LAT: f64 = 47.3769;
-const ORIGIN_LON: f64 = 8.5417;
-const METRES_PER_DEGREE: f64 = 111_320.0;
-const CITY_RADIUS_M: f64 = 2_500.0;
 /// Coverage is lost once in each window of this length, if at all.
 const OUTAGE_WINDOW_MS: i64 = 15 * 60_000;
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Ride {
-    Parked {
-        until: i64,
-    },
-    Riding {
-        until: i64,
-        heading_degrees: f64,
-        block_left_m: f64,
-        speed_mps: f64,
-    },
-}
 
 /// State of one vehicle.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Vehicle {
-    east_m: f64,
-    north_m: f64,
+    track: Track,
     battery_percent: f64,
     locked: bool,
-    ride: Ride,
     stepped_at: i64,
     /// Drives through gaps in coverage.
     outages: bool,
@@ -52,13 +31,9 @@ impl Vehicle {
 
     pub(crate) fn parked(now_ms: i64, seed: u64, outages: bool) -> Self {
         Self {
-            east_m: noise::between(seed, 1, -CITY_RADIUS_M, CITY_RADIUS_M),
-            north_m: noise::between(seed, 2, -CITY_RADIUS_M, CITY_RADIUS_M),
+            track: Track::parked_somewhere(now_ms, seed),
             battery_percent: noise::between(seed, 3, 45.0, 100.0),
             locked: true,
-            ride: Ride::Parked {
-                until: now_ms + 1000 * noise::between(seed, 4, 5.0, 600.0) as i64,
-            },
             stepped_at: now_ms,
             outages,
             request_id: 0,
@@ -94,24 +69,20 @@ impl Vehicle {
 
     fn lock(&mut self, at: &mut Loop<'_>) {
         self.locked = true;
-        self.park(at);
+        self.track.park(at);
         self.report_state(at);
         self.report_location("lock", at);
     }
 
     fn unlock(&mut self, at: &mut Loop<'_>) {
         self.locked = false;
-        if matches!(self.ride, Ride::Parked { .. }) {
-            self.ride = Ride::Parked {
-                until: at.now_ms + RIDING_TICK_MS,
-            };
-        }
+        self.track.end_pause_at(at.now_ms + RIDING_TICK_MS);
         self.report_state(at);
     }
 
     pub(super) fn read(&self, variable: &str) -> Option<Value> {
         match variable {
-            "speed" => Some(json!(tenth(self.speed_mps()))),
+            "speed" => Some(json!(tenth(self.track.speed_mps()))),
             "battery" => Some(json!(tenth(self.battery_percent))),
             "locked" => Some(json!(self.locked)),
             _ => None,
@@ -121,92 +92,30 @@ impl Vehicle {
     pub(super) fn tick(&mut self, at: &mut Loop<'_>) -> i64 {
         let seconds = ((at.now_ms - self.stepped_at) as f64 / 1000.0).clamp(0.0, 60.0);
         self.stepped_at = at.now_ms;
-        match self.ride {
-            Ride::Parked { until } if at.now_ms >= until => self.set_off(at),
-            Ride::Riding { until, .. } if at.now_ms >= until => self.lock(at),
-            Ride::Riding { .. } => self.roll(seconds, at),
-            Ride::Parked { .. } => self.charge(seconds),
+        match (self.track.is_riding(), self.track.is_due(at.now_ms)) {
+            (false, true) => {
+                self.locked = false;
+                self.track.set_off(at);
+            }
+            (false, false) => self.stand(seconds),
+            (true, true) => self.lock(at),
+            (true, false) => {
+                let way_m = self.track.roll(seconds, at);
+                self.battery_percent = (self.battery_percent - way_m / 600.0).max(5.0);
+            }
         }
         self.report_location("time", at);
         self.report_state(at);
-        at.now_ms
-            + if self.is_riding() {
-                RIDING_TICK_MS
-            } else {
-                PARKED_TICK_MS
-            }
-    }
-
-    fn set_off(&mut self, at: &mut Loop<'_>) {
-        let draw = |n: u64| noise::unit(at.seed ^ n, at.now_ms as u64);
-        self.locked = false;
-        self.ride = Ride::Riding {
-            until: at.now_ms + 1000 * (180.0 + 900.0 * draw(1)) as i64,
-            heading_degrees: street_bearing((draw(2) * 4.0) as u32),
-            block_left_m: 80.0 + 170.0 * draw(3),
-            speed_mps: 3.0,
-        };
-    }
-
-    fn park(&mut self, at: &Loop<'_>) {
-        let minutes = noise::between(at.seed ^ 5, at.now_ms as u64, 2.0, 15.0);
-        self.ride = Ride::Parked {
-            until: at.now_ms + (minutes * 60_000.0) as i64,
-        };
-    }
-
-    /// Rolls along the street; at a crossing goes on or turns, and turns home at the city's edge.
-    fn roll(&mut self, seconds: f64, at: &Loop<'_>) {
-        let Ride::Riding {
-            until,
-            mut heading_degrees,
-            mut block_left_m,
-            ..
-        } = self.ride
-        else {
-            return;
-        };
-        let draw = |n: u64| noise::unit(at.seed ^ n, at.now_ms as u64);
-        // One time in eight there is a red light.
-        let speed_mps = if draw(6) < 0.125 { 0.0 } else { 3.0 + 3.5 * draw(7) };
-        let way_m = speed_mps * seconds;
-        let (east, north) = heading_degrees.to_radians().sin_cos();
-        self.east_m += way_m * east;
-        self.north_m += way_m * north;
-        block_left_m -= way_m;
-        if block_left_m <= 0.0 {
-            heading_degrees = self.next_street(heading_degrees, draw(8));
-            block_left_m = 80.0 + 170.0 * draw(9);
-        }
-        self.battery_percent = (self.battery_percent - way_m / 600.0).max(5.0);
-        self.ride = Ride::Riding {
-            until,
-            heading_degrees,
-            block_left_m,
-            speed_mps,
-        };
-    }
-
-    fn next_street(&self, heading_degrees: f64, choice: f64) -> f64 {
-        if self.east_m.hypot(self.north_m) > CITY_RADIUS_M {
-            let homeward = (-self.east_m).atan2(-self.north_m).to_degrees().rem_euclid(360.0);
-            return (0..4)
-                .map(street_bearing)
-                .min_by(|a, b| turn_between(*a, homeward).total_cmp(&turn_between(*b, homeward)))
-                .unwrap_or(heading_degrees);
-        }
-        let turn = if choice < 0.5 {
-            0.0
-        } else if choice < 0.75 {
-            90.0
+        let pause_ms = if self.track.is_riding() {
+            RIDING_TICK_MS
         } else {
-            270.0
+            PARKED_TICK_MS
         };
-        (heading_degrees + turn).rem_euclid(360.0)
+        at.now_ms + pause_ms
     }
 
     /// Where it stands, somebody changes the battery in time.
-    fn charge(&mut self, seconds: f64) {
+    fn stand(&mut self, seconds: f64) {
         if self.battery_percent < 20.0 {
             self.battery_percent = 100.0;
         }
@@ -227,8 +136,8 @@ impl Vehicle {
                 "lat": rounded(latitude + jitter(10), 1e6),
                 "lon": rounded(longitude + jitter(11), 1e6),
                 "alt": rounded(408.0 + 4e4 * jitter(12), 10.0),
-                "hd": rounded(self.heading_degrees(), 10.0),
-                "spd": tenth(self.speed_mps()),
+                "hd": rounded(self.track.heading_degrees(), 10.0),
+                "spd": tenth(self.track.speed_mps()),
                 "h_acc": rounded(4.0 + 5e4 * jitter(13), 10.0),
                 "v_acc": 6.0,
                 "cell": rounded(60.0 + 5e5 * jitter(14), 10.0),
@@ -240,40 +149,18 @@ impl Vehicle {
         at.publish_or_store("loc", &location);
     }
 
-    /// Longitude, latitude.
     pub(super) fn position(&self) -> [f64; 2] {
-        [
-            ORIGIN_LON + self.east_m / (METRES_PER_DEGREE * ORIGIN_LAT.to_radians().cos()),
-            ORIGIN_LAT + self.north_m / METRES_PER_DEGREE,
-        ]
+        self.track.position()
     }
 
     fn report_state(&self, at: &mut Loop<'_>) {
         let state = json!({
             "locked": self.locked,
-            "speed": tenth(self.speed_mps()),
+            "speed": tenth(self.track.speed_mps()),
             "battery": tenth(self.battery_percent),
             "time": at.unix_s(),
         });
         at.publish("vehicle/state", &state);
-    }
-
-    fn is_riding(&self) -> bool {
-        matches!(self.ride, Ride::Riding { .. })
-    }
-
-    fn speed_mps(&self) -> f64 {
-        match self.ride {
-            Ride::Riding { speed_mps, .. } => speed_mps,
-            Ride::Parked { .. } => 0.0,
-        }
-    }
-
-    fn heading_degrees(&self) -> f64 {
-        match self.ride {
-            Ride::Riding { heading_degrees, .. } => heading_degrees,
-            Ride::Parked { .. } => 0.0,
-        }
     }
 
     /// One gap of 45 to 120 s per quarter of an hour, at a place in time that only the seed knows.
@@ -289,16 +176,6 @@ impl Vehicle {
     }
 }
 
-/// The grid is turned by 24 degrees, so that tracks do not run along meridians.
-fn street_bearing(direction: u32) -> f64 {
-    24.0 + 90.0 * f64::from(direction % 4)
-}
-
-fn turn_between(a_degrees: f64, b_degrees: f64) -> f64 {
-    let turn = (a_degrees - b_degrees).rem_euclid(360.0);
-    turn.min(360.0 - turn)
-}
-
 fn tenth(value: f64) -> f64 {
     rounded(value, 10.0)
 }
@@ -311,6 +188,7 @@ fn rounded(value: f64, steps_per_unit: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::device::Publication;
+    use crate::device::track::{CITY_RADIUS_M, METRES_PER_DEGREE};
 
     const START: i64 = 1_900_000_000_000;
 
@@ -349,7 +227,7 @@ mod tests {
             let way = metres("lat", METRES_PER_DEGREE).hypot(metres("lon", 75_400.0));
             assert!(way <= 7.0 * seconds + 10.0, "{way} m in {seconds} s");
         }
-        assert!(vehicle.east_m.hypot(vehicle.north_m) < 2.0 * CITY_RADIUS_M);
+        assert!(vehicle.track.distance_from_centre_m() < 2.0 * CITY_RADIUS_M);
     }
 
     #[test]
