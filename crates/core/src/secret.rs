@@ -109,6 +109,27 @@ secret_type!(
     SessionSecret,
     "ost_ss_"
 );
+
+impl SessionSecret {
+    /// What a page of ours carries so that its form is known again (CSRF): only who sees the page in
+    /// the browser with this cookie can send it, and only for the request `form` that was shown.
+    pub fn form_token(&self, form: &str) -> String {
+        URL_SAFE_NO_PAD.encode(self.form_mac(form).finalize().into_bytes())
+    }
+
+    /// Compares in constant time.
+    pub fn verifies_form(&self, form: &str, token: &str) -> bool {
+        URL_SAFE_NO_PAD.decode(token).is_ok_and(|shown| self.form_mac(form).verify_slice(&shown).is_ok())
+    }
+
+    fn form_mac(&self, form: &str) -> Hmac<Sha256> {
+        let key = self.0.expose_secret().as_bytes();
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+        mac.update(b"ostler-form-1");
+        mac.update(form.as_bytes());
+        mac
+    }
+}
 secret_type!(
     /// What the device cloud's hook sends to be let in.
     IngestSecret,
@@ -142,6 +163,16 @@ mod tests {
         assert_ne!(successor.reveal(), token.successor(&[2; 32]).reveal());
         assert_ne!(successor.reveal(), successor.successor(&[1; 32]).reveal());
         assert_eq!(successor.reveal().len(), token.reveal().len());
+    }
+
+    #[test]
+    fn a_form_is_known_again_by_cookie_and_content() {
+        let session = SessionSecret::draw(&Repeating);
+        let token = session.form_token("client_id=a");
+        assert!(session.verifies_form("client_id=a", &token));
+        assert!(!session.verifies_form("client_id=b", &token));
+        assert!(!SessionSecret::presented("other".into()).verifies_form("client_id=a", &token));
+        assert!(!session.verifies_form("client_id=a", ""));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The OAuth endpoints. They answer as their RFCs say, to the letter: errors are JSON members and
 //! redirects here, not problem documents. What is granted to whom is decided by the use cases.
 
+mod authorize;
 mod client_authentication;
 mod error;
 mod form;
@@ -9,6 +10,7 @@ mod metadata;
 mod revoke;
 mod token;
 
+use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -21,4 +23,9 @@ pub fn router() -> OpenApiRouter<ServerState> {
         .routes(routes!(revoke::revoke))
         .routes(routes!(introspect::introspect))
         .routes(routes!(metadata::metadata))
+}
+
+/// For people, in a browser.
+pub fn pages() -> axum::Router<ServerState> {
+    axum::Router::new().route("/oauth/authorize", get(authorize::show).post(authorize::submit))
 }

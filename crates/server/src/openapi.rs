@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 
 use crate::problem::ProblemDocument;
 use crate::state::ServerState;
-use crate::{admin, api, health, home, layers, metrics};
+use crate::{admin, api, health, home, layers, metrics, oauth};
 
 static DOCUMENT: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut document = serde_json::to_value(openapi()).expect("the document has text keys only");
@@ -93,6 +93,7 @@ fn prompt_operations() -> OpenApiRouter<ServerState> {
         .routes(routes!(health::readyz))
         .merge(api::prompt())
         .merge(admin::router())
+        .merge(oauth::router())
 }
 
 /// Operations that wait for a device, with a deadline of their own.

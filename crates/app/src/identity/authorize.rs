@@ -31,6 +31,11 @@ pub struct AuthorizationRequest {
 }
 
 impl AuthorizationRequest {
+    /// Where its answer goes.
+    pub fn target(&self) -> RedirectTarget {
+        RedirectTarget { redirect_uri: self.redirect_uri.clone(), state: self.state.clone() }
+    }
+
     /// A native app's redirect proves nothing about who will receive the code: any program may listen
     /// on loopback or claim a scheme. So a remembered consent is not enough (RFC 8252 §8.6).
     fn client_is_assured(&self) -> bool {
