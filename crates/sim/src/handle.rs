@@ -47,8 +47,11 @@ pub struct DeviceFacts {
     pub name: Option<String>,
     pub product_id: Option<ProductId>,
     pub online: bool,
-    /// Whether it has reported itself; a factory-fresh device has not.
+    /// Whether its firmware's loop runs; that of a factory-fresh device waits until it has reported
+    /// itself.
     pub in_service: bool,
+    /// Whether it began, or still is, factory-fresh: one of the settings' `unregistered`.
+    pub reports_itself: bool,
 }
 
 /// A device to be made.
@@ -91,13 +94,15 @@ impl SimHandle {
         self.change(|world| world.advance(by_ms));
     }
 
-    /// The maker's account, its products with their first client, and all devices.
+    /// The maker's account, its products with their first client, and all devices in the order of
+    /// their making: the same after a restart.
     pub fn facts(&self) -> Facts {
         let world = self.cloud.world();
         let maker = world.user_by_name(&world.config.account.username);
         let products = world.registry.products.values().filter_map(|product| {
             let home = ClientHome::Product(product.id);
-            let client = world.registry.clients.values().find(|client| client.home == home)?;
+            let clients = world.registry.clients.values().filter(|client| client.home == home);
+            let client = clients.min_by_key(|client| client.number)?;
             Some(ProductFacts {
                 id: product.id,
                 slug: product.slug.clone(),
@@ -105,16 +110,13 @@ impl SimHandle {
                 client_secret: client.secret.clone(),
             })
         });
+        let mut devices: Vec<&Device> = world.registry.devices.values().collect();
+        devices.sort_by_key(|device| device.number);
         Facts {
             username: maker.map(|user| user.username.clone()).unwrap_or_default(),
             password: maker.map(|user| user.password.clone()).unwrap_or_default(),
             products: products.collect(),
-            devices: world
-                .registry
-                .devices
-                .values()
-                .map(|device| device_facts(&world, device))
-                .collect(),
+            devices: devices.into_iter().map(|device| device_facts(&world, device)).collect(),
         }
     }
 
@@ -339,5 +341,6 @@ fn device_facts(world: &World, device: &Device) -> DeviceFacts {
         product_id: device.product_id,
         online: world.is_online(device),
         in_service: device.commissioning == Commissioning::InService,
+        reports_itself: device.reports_itself,
     }
 }

@@ -155,7 +155,7 @@ async fn acts_although_the_caller_hung_up(cloud: &Cloud) {
 #[tokio::test]
 async fn a_command_on_its_way_arrives_although_the_caller_hung_up() {
     let calls = CallTiming {
-        delay_ms: 400,
+        delay_ms: 1_500,
         silent_after_ms: 30_000,
     };
     acts_although_the_caller_hung_up(&Cloud::with(SimConfig { calls, ..quiet() }).await).await;
@@ -166,7 +166,7 @@ async fn so_does_one_that_is_late_in_the_cloud() {
     let cloud = Cloud::start().await;
     cloud
         .handle
-        .add_fault(Fault::new(FaultKind::Latency).for_ms(400).times(1));
+        .add_fault(Fault::new(FaultKind::Latency).for_ms(1_500).times(1));
     acts_although_the_caller_hung_up(&cloud).await;
 }
 

@@ -92,7 +92,7 @@ async fn a_device_fresh_from_the_factory_waits_until_it_has_reported_itself() {
     let fresh: Vec<DeviceId> = facts
         .devices
         .into_iter()
-        .filter(|one| !one.in_service)
+        .filter(|one| one.reports_itself)
         .map(|one| one.cloud_id)
         .collect();
     let [fresh] = fresh.as_slice() else {

@@ -282,3 +282,22 @@ async fn last_known_locations_are_listed_and_found_in_a_rectangle() {
         .json();
     assert_eq!(one["location"]["geometry"]["type"], "Point");
 }
+
+#[tokio::test]
+async fn the_facts_name_the_same_client_and_the_same_order_whatever_is_made_later() {
+    let cloud = Cloud::start().await;
+    let product = cloud.product("thermostat");
+    cloud.handle.add_client(product.id, "aaa");
+    cloud.handle.add_device(NewDevice {
+        id: Some(ostler_sim::DeviceId::new(&"0".repeat(24))),
+        name: Some("aaa".to_owned()),
+        product_id: Some(product.id),
+        firmware: Custom::default(),
+        quarantined: false,
+    });
+    let facts = cloud.handle.facts();
+    assert_eq!(cloud.product("thermostat").client_id, product.client_id);
+    let names: Vec<_> = facts.devices.iter().filter_map(|device| device.name.as_deref()).collect();
+    assert_eq!(names[..3], ["thermostat-01", "thermostat-02", "thermostat-03"]);
+    assert_eq!(names.last(), Some(&"aaa"));
+}

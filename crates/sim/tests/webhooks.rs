@@ -198,7 +198,7 @@ async fn an_injected_reordering_lets_a_later_one_overtake() {
     declare(&cloud, json!({"event": "temp", "url": listener.url})).await;
     cloud
         .handle
-        .add_fault(Fault::new(FaultKind::ReorderHooks).for_ms(300).times(1));
+        .add_fault(Fault::new(FaultKind::ReorderHooks).for_ms(1_000).times(1));
     for data in ["1", "2"] {
         cloud.handle.publish_as(&cloud.device("thermostat"), "temp", Some(data));
     }

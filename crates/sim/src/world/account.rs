@@ -60,6 +60,8 @@ pub(crate) enum ClientKind {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Client {
     pub id: String,
+    /// In the order of their making.
+    pub number: u64,
     pub name: String,
     pub kind: ClientKind,
     pub secret: String,
@@ -237,8 +239,10 @@ impl World {
 
     pub(crate) fn add_client(&mut self, home: ClientHome, name: &str, kind: ClientKind) -> Client {
         let id = format!("{}-{}", slug(name), 1000 + self.random_below(9000));
+        let newest = self.registry.clients.values().map(|client| client.number).max();
         let client = Client {
             id: id.clone(),
+            number: newest.map_or(0, |newest| newest + 1),
             name: name.to_owned(),
             kind,
             secret: self.random_hex(40),

@@ -62,6 +62,8 @@ pub(crate) enum Commissioning {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Device {
     pub id: DeviceId,
+    /// In the order of their making.
+    pub number: usize,
     pub name: Option<String>,
     pub serial_number: String,
     pub product_id: Option<ProductId>,
@@ -77,6 +79,8 @@ pub(crate) struct Device {
     pub last_heard_at: Option<i64>,
     pub last_handshake_at: Option<i64>,
     pub commissioning: Commissioning,
+    /// Left the factory unknown to the maker's back end, and reports itself.
+    pub reports_itself: bool,
     /// What it publishes as `ostler/register`: opaque to the cloud.
     pub credential: Option<String>,
     /// A claim code it will present at its next handshake.

@@ -99,6 +99,8 @@ impl World {
     pub(crate) fn add_device(&mut self, birth: Birth) {
         let now = self.now();
         let device = Device {
+            number: self.registry.devices.len(),
+            reports_itself: birth.commissioning == Commissioning::FactoryFresh,
             name: birth.name,
             serial_number: format!("OSTSIM{:09}", birth.seed % 1_000_000_000),
             product_id: birth.product_id,
