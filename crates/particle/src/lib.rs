@@ -36,4 +36,4 @@ mod wire;
 
 pub use adapter::Particle;
 pub use address::{CloudAddress, CloudProduct, InvalidAddress};
-pub use options::ParticleOptions;
+pub use options::{Backoff, ParticleOptions, StreamOptions};

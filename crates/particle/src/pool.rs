@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 use tower::Service;
 use tracing::debug;
@@ -22,6 +23,9 @@ use tracing::debug;
 use crate::address::CloudAddress;
 use crate::answer::{Answer, Lost};
 use crate::options::ParticleOptions;
+
+/// The end of a connection by which requests go in.
+type Sender = SendRequest<Full<Bytes>>;
 
 pub(crate) type Connector = HttpsConnector<HttpConnector>;
 
@@ -48,10 +52,12 @@ pub(crate) struct Pool {
     idle_max: usize,
     /// The most recently used last: the rest may grow old and be closed.
     idle: Mutex<Vec<Idle>>,
+    /// Wakes one who waits when a connection comes back.
+    returned: Notify,
 }
 
 struct Idle {
-    sender: SendRequest<Full<Bytes>>,
+    sender: Sender,
     since: Instant,
 }
 
@@ -70,20 +76,54 @@ impl Pool {
             idle_timeout: options.pool_idle_timeout,
             idle_max: options.pool_idle_max,
             idle: Mutex::default(),
+            returned: Notify::new(),
         }
     }
 
-    /// A connection that can take a request at once: an idle one or a new one.
+    /// A connection that can take a request at once: an idle one, a new one, or one that comes back
+    /// before the new one is open.
     pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease, NoConnection> {
-        while let Some(mut idle) = self.take_idle() {
-            if idle.sender.ready().await.is_ok() {
-                return Ok(self.lent(idle.sender, true));
+        if let Some(lease) = self.idle_lease().await {
+            return Ok(lease);
+        }
+        let mut opening = self.open_in_background();
+        loop {
+            tokio::select! {
+                opened = &mut opening => {
+                    let sender = opened.unwrap_or(Err(NoConnection))?;
+                    return Ok(self.lent(sender, false));
+                }
+                () = self.returned.notified() => {
+                    if let Some(lease) = self.idle_lease().await {
+                        return Ok(lease);
+                    }
+                }
             }
         }
-        Ok(self.lent(self.connect().await?, false))
     }
 
-    fn lent(self: &Arc<Self>, sender: SendRequest<Full<Bytes>>, reused: bool) -> Lease {
+    /// A connection that is no longer wanted when it is open waits in the pool for the next.
+    fn open_in_background(self: &Arc<Self>) -> oneshot::Receiver<Result<Sender, NoConnection>> {
+        let (opened, opening) = oneshot::channel();
+        let pool = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(Ok(unwanted)) = opened.send(pool.connect().await) {
+                pool.give_back(unwanted);
+            }
+        });
+        opening
+    }
+
+    async fn idle_lease(self: &Arc<Self>) -> Option<Lease> {
+        while let Some(mut idle) = self.take_idle() {
+            if idle.sender.ready().await.is_ok() {
+                return Some(self.lent(idle.sender, true));
+            }
+        }
+        None
+    }
+
+    fn lent(self: &Arc<Self>, sender: Sender, reused: bool) -> Lease {
         Lease {
             pool: Arc::clone(self),
             sender: Some(sender),
@@ -102,7 +142,7 @@ impl Pool {
         idle.pop()
     }
 
-    fn give_back(&self, sender: SendRequest<Full<Bytes>>) {
+    fn give_back(&self, sender: Sender) {
         if sender.is_closed() {
             return;
         }
@@ -112,10 +152,12 @@ impl Pool {
                 sender,
                 since: Instant::now(),
             });
+            drop(idle);
+            self.returned.notify_one();
         }
     }
 
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, NoConnection> {
+    async fn connect(&self) -> Result<Sender, NoConnection> {
         let opened = timeout(self.connect_timeout, self.open()).await;
         opened.unwrap_or_else(|_| {
             debug!(cloud = %self.address, "connecting to the device cloud took too long");
@@ -123,7 +165,7 @@ impl Pool {
         })
     }
 
-    async fn open(&self) -> Result<SendRequest<Full<Bytes>>, NoConnection> {
+    async fn open(&self) -> Result<Sender, NoConnection> {
         let io = self.connector.clone().call(self.address.uri()).await.map_err(|cause| {
             debug!(cloud = %self.address, %cause, "could not connect to the device cloud");
             NoConnection
@@ -143,7 +185,7 @@ impl Pool {
 /// permit lasts, and the next permit shall find it.
 pub(crate) struct Lease {
     pool: Arc<Pool>,
-    sender: Option<SendRequest<Full<Bytes>>>,
+    sender: Option<Sender>,
     /// It waited in the pool, where the peer may have closed it unnoticed.
     pub reused: bool,
 }
@@ -182,5 +224,5 @@ impl Drop for Lease {
 /// An answer that goes on. While the sender lives, so does the connection.
 pub(crate) struct Stream {
     pub(crate) response: http::Response<Incoming>,
-    sender: SendRequest<Full<Bytes>>,
+    sender: Sender,
 }

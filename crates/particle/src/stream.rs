@@ -166,8 +166,9 @@ impl Follower {
     async fn tell_down(&mut self, cause: &'static str) {
         gauge(self.product_id, 0.0);
         if std::mem::take(&mut self.told_connected) {
-            // If the reader is gone, `follow` ends by itself.
-            self.tell(StreamItem::Disconnected { cause }).await.ok();
+            if self.tell(StreamItem::Disconnected { cause }).await.is_err() {
+                debug!(product.id = %self.product_id, "nobody reads the event stream any more");
+            }
         }
     }
 
