@@ -17,9 +17,6 @@ use crate::device_cloud::{CloudConnection, CloudCredential};
 /// How often expired tokens, old keys and other leftovers are cleared away.
 const TIDY_EVERY: Duration = Duration::from_secs(10 * 60);
 
-/// Ended tokens and sessions are kept this long, for whoever must explain what happened.
-const IDENTITY_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
 /// How long a call that has left may still take to be written down when the server stops.
 const UNDERTAKINGS_END_WITHIN: Duration = Duration::from_secs(5);
 
@@ -67,10 +64,16 @@ impl App {
 
     async fn connect_clouds(&self) -> Result<(), StoreError> {
         for (product_id, connection) in self.store.cloud_connections().await? {
-            self.cloud.connect(product_id, Some(connection.into()));
-            self.follow(product_id);
+            if !self.follows(product_id) {
+                self.cloud.connect(product_id, Some(connection.into()));
+                self.follow(product_id);
+            }
         }
         Ok(())
+    }
+
+    fn follows(&self, product_id: ProductId) -> bool {
+        self.tasks.followers.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&product_id)
     }
 
     fn follow(&self, product_id: ProductId) {
@@ -110,7 +113,7 @@ impl App {
     async fn tidy(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.store.forget_idempotency_keys(now).await?;
-        self.store.prune_identity(now, now - IDENTITY_KEPT_FOR).await.map(drop)
+        self.prune_identity(now).await
     }
 
     /// Whether the database answers.

@@ -62,7 +62,8 @@ pub enum CallFunctionError {
 /// A call that policy allowed, with the permit that proves it.
 struct Allowed {
     permit: CallPermit,
-    slot: Slot,
+    /// Held while the call may depart or is under way.
+    _slot: Slot,
     presence: Presence,
 }
 
@@ -109,7 +110,7 @@ impl App {
             command_id: Some(command_id),
         });
         let presence = facts.device.as_ref().map_or(Presence::Unknown, |device| device.presence);
-        Allowed { permit, slot, presence }
+        Allowed { permit, _slot: slot, presence }
     }
 
     /// Makes the intent durable; only then may anything leave (P5, P6).

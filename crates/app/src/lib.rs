@@ -23,14 +23,14 @@ use std::sync::{Arc, Weak};
 
 use ostler_core::caller::{Caller, Principal};
 use ostler_core::port::{Clock, Entropy};
-use ostler_store::{Actor, Store};
+use ostler_store::{Actor, Dialect, Store};
 
 use crate::background::Tasks;
 use crate::device_cloud::DeviceCloud;
 use crate::identity::Identity;
 use crate::ingest::Ingest;
 use crate::liveness::Liveness;
-use crate::permits::Permits;
+use crate::permits::{Permits, Reach};
 use crate::variables::Readings;
 
 pub use settings::{PasswordCost, Settings};
@@ -65,6 +65,10 @@ pub struct Parts {
 impl App {
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { store, cloud, clock, entropy, settings } = parts;
+        let reach = match store.dialect() {
+            Dialect::Sqlite => Reach::ThisProcess,
+            Dialect::Postgres => Reach::OtherInstances,
+        };
         Arc::new_cyclic(|this| Self {
             identity: Identity::new(&settings),
             store,
@@ -72,7 +76,7 @@ impl App {
             clock,
             entropy,
             settings,
-            permits: Arc::default(),
+            permits: Arc::new(Permits::new(reach)),
             liveness: Liveness::default(),
             readings: Readings::default(),
             ingest: Ingest::default(),

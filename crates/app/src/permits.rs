@@ -16,9 +16,18 @@ use ostler_core::port::Clock;
 /// How often a drain looks again. Permits usually depart within a millisecond or two.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-#[derive(Default)]
 pub struct Permits {
     out: Mutex<Out>,
+    reach: Reach,
+}
+
+/// Who else may hold permits that rest on the same database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// SQLite: this process alone has it open.
+    ThisProcess,
+    /// PostgreSQL: other instances may, whose permits are not seen here. They lapse all the same.
+    OtherInstances,
 }
 
 #[derive(Default)]
@@ -75,6 +84,10 @@ pub struct Slot {
 }
 
 impl Permits {
+    pub fn new(reach: Reach) -> Self {
+        Self { out: Mutex::default(), reach }
+    }
+
     /// To be called before facts are read.
     pub fn open(self: &Arc<Self>, clock: &dyn Clock) -> Slot {
         let opened_at = clock.instant();
@@ -95,6 +108,9 @@ impl Permits {
     /// Waits likewise, for whoever has no commands to tell. Returns the number past those it waited for.
     pub async fn settle(&self, clock: &dyn Clock) -> u64 {
         let limit = self.lock().next;
+        if self.reach == Reach::OtherInstances {
+            tokio::time::sleep(PERMIT_LIFETIME).await;
+        }
         while self.lock().any_may_depart(limit, clock.instant()) {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
@@ -206,7 +222,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_drain_waits_for_what_may_still_depart_and_no_longer() {
-        let (clock, permits) = (Paused::new(), Arc::<Permits>::default());
+        let (clock, permits) = (Paused::new(), Arc::new(Permits::new(Reach::ThisProcess)));
         let ended = Ended::Grant(GrantId::draw(Timestamp::from_millis(0), &Numbers(9.into())));
         let _undecided = permits.open(&clock);
         let start = clock.instant();
@@ -217,7 +233,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_had_left_is_listed_for_the_right_that_ended() {
-        let (clock, permits, numbers) = (Paused::new(), Arc::<Permits>::default(), Numbers(1.into()));
+        let (clock, permits, numbers) = (Paused::new(), Arc::new(Permits::new(Reach::ThisProcess)), Numbers(1.into()));
         let (mine, other) = (judged(&numbers), judged(&numbers));
         let slots = [permits.open(&clock), permits.open(&clock)];
         slots[0].judged(mine.clone());
@@ -229,5 +245,13 @@ mod tests {
         assert_eq!(permits.drain(by_customer, &clock).await, [mine.command_id.unwrap()]);
         drop(slots);
         assert_eq!(permits.drain(by_customer, &clock).await, []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn permits_of_other_instances_are_given_time_to_lapse() {
+        let (clock, permits) = (Paused::new(), Permits::new(Reach::OtherInstances));
+        let start = clock.instant();
+        permits.settle(&clock).await;
+        assert!(clock.instant() - start >= PERMIT_LIFETIME);
     }
 }
