@@ -297,7 +297,11 @@ async fn the_facts_name_the_same_client_and_the_same_order_whatever_is_made_late
     });
     let facts = cloud.handle.facts();
     assert_eq!(cloud.product("thermostat").client_id, product.client_id);
-    let names: Vec<_> = facts.devices.iter().filter_map(|device| device.name.as_deref()).collect();
+    let names: Vec<_> = facts
+        .devices
+        .iter()
+        .filter_map(|device| device.name.as_deref())
+        .collect();
     assert_eq!(names[..3], ["thermostat-01", "thermostat-02", "thermostat-03"]);
     assert_eq!(names.last(), Some(&"aaa"));
 }
