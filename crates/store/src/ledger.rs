@@ -26,13 +26,3 @@ use std::time::Duration;
 
 /// How long an idempotency key is kept.
 pub const KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
-
-use crate::error::StoreError;
-use crate::tx::{Link, execute};
-
-/// Returns how many of the rows were inserted.
-async fn insert_commands(link: Link<'_>, rows: &[command::CommandRow<'_>]) -> Result<u64, StoreError> {
-    let rows = serde_json::to_string(rows).expect("ids, text and numbers");
-    let sql = command::INSERT_COMMANDS.of(link.dialect());
-    Ok(execute!(link, sqlx::query(sql).bind(rows)))
-}

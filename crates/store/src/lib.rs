@@ -62,6 +62,7 @@ mod page;
 mod product_cache;
 mod products;
 mod read_model;
+mod rows;
 mod sealed;
 mod telemetry;
 mod tx;

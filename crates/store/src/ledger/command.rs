@@ -15,7 +15,8 @@ use ostler_core::time::Timestamp;
 use super::state::{StateColumns, state};
 use crate::audit::{Act, Actor};
 use crate::error::StoreError;
-use crate::tx::row;
+use crate::rows::ManyRows;
+use crate::tx::{Link, on, row};
 use crate::value::{Millis, Text};
 
 /// Who called, in whose name.
@@ -88,8 +89,7 @@ pub struct Command {
     pub settled_at: Option<Timestamp>,
 }
 
-/// One row of [`INSERT_COMMANDS`]; members are its columns.
-#[derive(serde::Serialize)]
+/// A row to be inserted; members are its columns.
 pub(super) struct CommandRow<'a> {
     command_id: CommandId,
     product_id: Option<ProductId>,
@@ -114,21 +114,50 @@ pub(super) struct CommandRow<'a> {
 }
 
 /// A key that is taken already leaves its row out: the count of rows tells.
-pub(super) const INSERT_COMMANDS: crate::dialect::Pair = crate::dialect::json_rows!(
+static INSERT: ManyRows = ManyRows::new(
     "INSERT INTO command (
          command_id, product_id, device_id, customer_id, client_id, staff_id,
          grant_id, grant_version, function, argument, argument_salt, rule, reason,
          idempotency_key, body_digest, status, cause, created_at, settled_at, deadline_at)
-     SELECT value->>'command_id', value->>'product_id', value->>'device_id',
-            value->>'customer_id', value->>'client_id', value->>'staff_id',
-            value->>'grant_id', CAST(value->>'grant_version' AS BIGINT), value->>'function',
-            value->>'argument', value->>'argument_salt', value->>'rule', value->>'reason',
-            value->>'idempotency_key', value->>'body_digest', value->>'status', value->>'cause',
-            CAST(value->>'created_at' AS BIGINT), CAST(value->>'settled_at' AS BIGINT),
-            CAST(value->>'deadline_at' AS BIGINT)
-       FROM ",
-    " WHERE true ON CONFLICT DO NOTHING"
+     VALUES ",
+    20,
+    " ON CONFLICT DO NOTHING",
 );
+
+/// Returns how many of the rows were inserted.
+pub(super) async fn insert_commands(mut link: Link<'_>, rows: &[CommandRow<'_>]) -> Result<u64, StoreError> {
+    let mut inserted = 0;
+    for (sql, chunk) in INSERT.statements(rows) {
+        inserted += on!(link.again(), |db| {
+            let mut query = sqlx::query(sql);
+            for row in chunk {
+                query = query
+                    .bind(Text(row.command_id))
+                    .bind(row.product_id.map(Text))
+                    .bind(Text(row.device_id))
+                    .bind(row.customer_id.map(Text))
+                    .bind(Text(row.client_id))
+                    .bind(row.staff_id.map(Text))
+                    .bind(row.grant_id.map(Text))
+                    .bind(row.grant_version)
+                    .bind(row.function.as_str())
+                    .bind(row.argument)
+                    .bind(row.argument_salt.as_str())
+                    .bind(row.rule)
+                    .bind(row.reason)
+                    .bind(row.idempotency_key)
+                    .bind(row.body_digest.as_deref())
+                    .bind(row.status)
+                    .bind(row.cause)
+                    .bind(row.created_at)
+                    .bind(row.settled_at)
+                    .bind(row.deadline_at);
+            }
+            query.execute(&mut *db).await?.rows_affected()
+        });
+    }
+    Ok(inserted)
+}
 
 impl NewCommand {
     pub(super) fn row<'a>(&'a self, state: CommandState, rule: &'a str, salt: &[u8; 16]) -> CommandRow<'a> {

@@ -10,7 +10,7 @@ use ostler_core::port::random_bytes;
 use ostler_core::time::Timestamp;
 
 use super::KEY_LIFETIME;
-use super::command::{Command, Idempotency, NewCommand, StoredCommand, command_columns};
+use super::command::{Command, Idempotency, NewCommand, StoredCommand, command_columns, insert_commands};
 use super::cool_down::{CoolingDown, move_clocks};
 use crate::Store;
 use crate::error::StoreError;
@@ -170,7 +170,7 @@ async fn insert_rows(tx: &mut Tx, commands: &[&NewCommand], salts: &[[u8; 16]]) 
         .zip(salts)
         .map(|(command, salt)| command.row(CommandState::Accepted, command.right.map_or("", Right::rule), salt))
         .collect();
-    super::insert_commands(tx.link(), &rows).await
+    insert_commands(tx.link(), &rows).await
 }
 
 async fn which_exist(tx: &mut Tx, commands: &[&NewCommand]) -> Result<HashSet<CommandId>, StoreError> {

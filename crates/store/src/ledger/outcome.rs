@@ -1,5 +1,7 @@
 //! Outcomes: what became of a command, written once.
 
+use std::collections::HashSet;
+
 use ostler_core::command::CommandState;
 use ostler_core::id::CommandId;
 use ostler_core::time::Timestamp;
@@ -7,10 +9,10 @@ use ostler_core::time::Timestamp;
 use super::state::StateColumns;
 use crate::Store;
 use crate::audit::{Act, Actor};
-use crate::dialect::{Pair, json_rows};
 use crate::error::StoreError;
-use crate::tx::{Tx, on};
-use crate::value::Text;
+use crate::rows::ManyRows;
+use crate::tx::{Link, Tx, on};
+use crate::value::{Millis, Text};
 use crate::writer::{Asked, Entry};
 
 /// What is known about a command now.
@@ -33,46 +35,18 @@ pub enum OutcomeRecorded {
 
 /// The statement settles races: what is settled stays, except that an answer which came late
 /// replaces "nobody can say".
-const SETTLE: Pair = json_rows!(
+static SETTLE: ManyRows = ManyRows::new(
     "UPDATE command
-        SET status = news.status, cause = news.cause, return_value = news.return_value,
-            sent_at = COALESCE(news.sent_at, command.sent_at), settled_at = news.settled_at
-       FROM (SELECT value->>'command_id' AS command_id, value->>'status' AS status,
-                    value->>'cause' AS cause,
-                    CAST(value->>'return_value' AS BIGINT) AS return_value,
-                    CAST(value->>'sent_at' AS BIGINT) AS sent_at,
-                    CAST(value->>'settled_at' AS BIGINT) AS settled_at
-               FROM ",
+        SET status = news.column2, cause = news.column3, return_value = news.column4,
+            sent_at = COALESCE(news.column5, command.sent_at), settled_at = news.column6
+       FROM (VALUES ",
+    6,
     ") AS news
-      WHERE command.command_id = news.command_id
+      WHERE command.command_id = news.column1
         AND (command.status IN ('accepted', 'sent')
-             OR (command.status = 'unknown' AND news.status = 'answered'))
-  RETURNING command.command_id"
+             OR (command.status = 'unknown' AND news.column2 = 'answered'))
+  RETURNING command.command_id",
 );
-
-#[derive(serde::Serialize)]
-struct SettlementRow {
-    command_id: CommandId,
-    status: &'static str,
-    cause: Option<&'static str>,
-    return_value: Option<i32>,
-    sent_at: Option<i64>,
-    settled_at: Option<i64>,
-}
-
-impl From<&Settlement> for SettlementRow {
-    fn from(settlement: &Settlement) -> Self {
-        let columns = StateColumns::from(settlement.state);
-        Self {
-            command_id: settlement.command_id,
-            status: columns.status.as_str(),
-            cause: columns.cause,
-            return_value: columns.return_value,
-            sent_at: settlement.sent_at.map(Timestamp::millis),
-            settled_at: columns.settled_at.map(Timestamp::millis),
-        }
-    }
-}
 
 impl Store {
     /// Makes an outcome durable. Never refused for lack of room: the call has been made.
@@ -88,25 +62,56 @@ pub(crate) async fn write_outcomes(
     if asked.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<SettlementRow> = asked.iter().map(|asked| SettlementRow::from(&*asked.entry)).collect();
-    let rows = serde_json::to_string(&rows).expect("ids, words and numbers");
-    let sql = SETTLE.of(tx.link().dialect());
-    let settled: Vec<(Text<CommandId>,)> = on!(tx.link(), |db| sqlx::query_as(sql)
-        .bind(rows)
-        .fetch_all(&mut *db)
-        .await?);
-    let mut settled: std::collections::HashSet<_> = settled.into_iter().map(|(Text(id),)| id).collect();
-    let mut answers = Vec::with_capacity(asked.len());
-    for asked in asked {
-        // Removed, so that of two outcomes for one command in one batch only one is told yes.
-        if settled.remove(&asked.entry.command_id) {
-            tx.audit(act(&asked.entry));
-            answers.push(OutcomeRecorded::Recorded);
-        } else {
-            answers.push(OutcomeRecorded::SettledBefore);
+    let mut answers = vec![OutcomeRecorded::SettledBefore; asked.len()];
+    let mut waiting: Vec<usize> = (0..asked.len()).collect();
+    while !waiting.is_empty() {
+        let (first, others) = first_of_each_command(asked, waiting);
+        let settlements: Vec<&Settlement> = first.iter().map(|index| &*asked[*index].entry).collect();
+        let settled = settle(tx.link(), &settlements).await?;
+        for (index, settlement) in first.into_iter().zip(settlements) {
+            if settled.contains(&settlement.command_id) {
+                tx.audit(act(settlement));
+                answers[index] = OutcomeRecorded::Recorded;
+            }
         }
+        waiting = others;
     }
     Ok(answers)
+}
+
+/// A statement may not touch a row twice: what is said of a command that was spoken of already
+/// waits for the next one.
+fn first_of_each_command(
+    asked: &[Asked<Settlement, OutcomeRecorded>],
+    waiting: Vec<usize>,
+) -> (Vec<usize>, Vec<usize>) {
+    let mut seen = HashSet::with_capacity(waiting.len());
+    waiting
+        .into_iter()
+        .partition(|index| seen.insert(asked[*index].entry.command_id))
+}
+
+/// Says which commands were changed.
+async fn settle(mut link: Link<'_>, settlements: &[&Settlement]) -> Result<HashSet<CommandId>, StoreError> {
+    let mut settled = HashSet::with_capacity(settlements.len());
+    for (sql, chunk) in SETTLE.statements(settlements) {
+        let rows: Vec<(Text<CommandId>,)> = on!(link.again(), |db| {
+            let mut query = sqlx::query_as(sql);
+            for settlement in chunk {
+                let columns = StateColumns::from(settlement.state);
+                query = query
+                    .bind(Text(settlement.command_id))
+                    .bind(columns.status.as_str())
+                    .bind(columns.cause)
+                    .bind(columns.return_value.map(i64::from))
+                    .bind(settlement.sent_at.map(Millis))
+                    .bind(columns.settled_at.map(Millis));
+            }
+            query.fetch_all(&mut *db).await?
+        });
+        settled.extend(rows.into_iter().map(|(Text(id),)| id));
+    }
+    Ok(settled)
 }
 
 fn act(settlement: &Settlement) -> Act {

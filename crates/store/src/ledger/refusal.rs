@@ -3,7 +3,7 @@
 use ostler_core::command::{CommandState, RefusedBy};
 use ostler_core::port::random_bytes;
 
-use super::command::NewCommand;
+use super::command::{NewCommand, insert_commands};
 use crate::Store;
 use crate::error::StoreError;
 use crate::tx::Tx;
@@ -41,7 +41,7 @@ pub(crate) async fn write_refusals(tx: &mut Tx, refusals: &[Refusal]) -> Result<
             command.row(state, rule, salt)
         })
         .collect();
-    super::insert_commands(tx.link(), &rows).await?;
+    insert_commands(tx.link(), &rows).await?;
     for (Refusal { command, rule }, salt) in refusals.iter().zip(&salts) {
         tx.audit(command.act("command.refused", rule, salt));
     }
