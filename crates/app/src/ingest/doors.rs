@@ -43,9 +43,10 @@ pub(super) struct Doors {
 }
 
 impl Doors {
-    fn remembered_since(&self, oldest: Instant) -> Option<Known> {
+    /// What was read after `moment`.
+    fn read_after(&self, moment: Instant) -> Option<Known> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|(read_at, _)| oldest <= *read_at).map(|(_, doors)| Arc::clone(doors))
+        known.as_ref().filter(|(read_at, _)| moment < *read_at).map(|(_, doors)| Arc::clone(doors))
     }
 
     fn remember(&self, read_at: Instant, doors: &Known) {
@@ -58,8 +59,8 @@ impl App {
     pub async fn open_ingest_door(&self, slug: &str, secret: &IngestSecret) -> Result<OpenDoor, DoorClosed> {
         let asked_at = self.clock.instant();
         let digest = secret.digest();
-        let oldest = asked_at.checked_sub(MEMORY).unwrap_or(asked_at);
-        if let Some(door) = opens(&*self.doors(oldest).await?, slug, &digest) {
+        let fresh_enough = asked_at.checked_sub(MEMORY).unwrap_or(asked_at);
+        if let Some(door) = opens(&*self.doors(fresh_enough).await?, slug, &digest) {
             return Ok(door);
         }
         // Perhaps it was made a moment ago.
@@ -73,12 +74,13 @@ impl App {
         Ok(doors.get(slug).map(|door| door.product_id))
     }
 
-    async fn doors(&self, oldest: Instant) -> Result<Known, StoreError> {
-        if let Some(known) = self.ingest.doors.remembered_since(oldest) {
+    /// The doors as the database had them at some time after `moment`.
+    async fn doors(&self, moment: Instant) -> Result<Known, StoreError> {
+        if let Some(known) = self.ingest.doors.read_after(moment) {
             return Ok(known);
         }
         let _asking = self.ingest.doors.asking.lock().await;
-        if let Some(known) = self.ingest.doors.remembered_since(oldest) {
+        if let Some(known) = self.ingest.doors.read_after(moment) {
             return Ok(known);
         }
         let read_at = self.clock.instant();
