@@ -26,6 +26,8 @@ pub(crate) enum Lost {
     AfterDeparture,
     #[error("the answer is larger than we read")]
     TooLarge,
+    #[error("no answer came in time")]
+    Deadline,
 }
 
 pub(crate) struct Answer {

@@ -1,8 +1,8 @@
 //! The circuit breaker of one connection (P11): after several failures in a row calls fail at
 //! once, and one call at a time probes whether the cloud has recovered.
 //!
-//! A failure is a connection that did not come about or a 5xx. A device that stays silent is not
-//! one: it says nothing about the cloud.
+//! A failure is a connection that did not come about or was lost, a 5xx, or a silence longer than
+//! the cloud would wait for a device. A device that stays silent says nothing about the cloud.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;

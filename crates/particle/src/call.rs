@@ -7,7 +7,7 @@ use ostler_core::command::{CallOutcome, CloudRefusal, NotSent};
 use ostler_core::id::CloudDeviceId;
 use ostler_core::policy::CallPermit;
 use ostler_core::time::Timestamp;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::answer::{Answer, Lost};
 use crate::classify::{self, CallReply};
@@ -30,6 +30,9 @@ impl From<Unready> for CallOutcome {
 /// another.
 const JUDGE_AGAIN: CallOutcome = CallOutcome::NotSent(NotSent::PermitLapsed);
 
+/// How long a second look at the device may take. Somebody is waiting.
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
+
 impl Connection {
     pub(crate) async fn call_function(&self, permit: &CallPermit, deadline: Duration) -> CallOutcome {
         let expiry = Instant::now() + deadline;
@@ -45,15 +48,11 @@ impl Connection {
             return JUDGE_AGAIN;
         }
         // From here on, silence proves nothing.
-        let answer = match timeout_at(expiry, self.send(ready, &request)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(Lost::NeverLeft)) if reused => return JUDGE_AGAIN,
-            Ok(Err(Lost::NeverLeft)) => return CallOutcome::NotSent(NotSent::ConnectionFailed),
-            Ok(Err(Lost::AfterDeparture | Lost::TooLarge)) => return CallOutcome::Unknown,
-            Err(_) => {
-                Purpose::Call.count_deadline();
-                return CallOutcome::Unknown;
-            }
+        let answer = match self.send(ready, &request, expiry).await {
+            Ok(answer) => answer,
+            Err(Lost::NeverLeft) if reused => return JUDGE_AGAIN,
+            Err(Lost::NeverLeft) => return CallOutcome::NotSent(NotSent::ConnectionFailed),
+            Err(Lost::AfterDeparture | Lost::TooLarge | Lost::Deadline) => return CallOutcome::Unknown,
         };
         match classify::call(answer.status.as_u16(), &answer.body) {
             CallReply::Returned(value) => CallOutcome::Returned(value),
@@ -89,9 +88,9 @@ impl Connection {
 
     /// Function and device are missed in the same words; whether the device is there tells which.
     async fn what_was_not_found(&self, id: &CloudDeviceId) -> CloudRefusal {
-        match self.knows_device(id).await {
-            Some(false) => CloudRefusal::DeviceUnknown,
-            Some(true) | None => CloudRefusal::FunctionUnknown,
+        match timeout(LOOK_WITHIN, self.knows_device(id)).await {
+            Ok(Some(false)) => CloudRefusal::DeviceUnknown,
+            Ok(Some(true) | None) | Err(_) => CloudRefusal::FunctionUnknown,
         }
     }
 
@@ -102,9 +101,9 @@ impl Connection {
         let Some(sent_at) = answer.date().map(|date| date - waited) else {
             return false;
         };
-        match self.device(id).await {
-            Ok(device) => proves_offline(&device, sent_at),
-            Err(_) => false,
+        match timeout(LOOK_WITHIN, self.device(id)).await {
+            Ok(Ok(device)) => proves_offline(&device, sent_at),
+            Ok(Err(_)) | Err(_) => false,
         }
     }
 }

@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ostler_app::device_cloud::{CloudConnection, CloudCredential, CloudError};
 use ostler_core::port::{Clock, Entropy};
+use tokio::time::timeout_at;
 use tracing::error;
 
 use crate::address::CloudProduct;
-use crate::answer::{Answer, Lost};
+use crate::answer::{self, Answer, Lost};
 use crate::breaker::{Breaker, Pass};
 use crate::mint::{MintFault, Site};
 use crate::options::ParticleOptions;
@@ -165,41 +166,44 @@ impl Connection {
     }
 
     /// Sends once, and learns from the answer how the cloud is.
-    pub(crate) async fn send(&self, ready: Ready<'_>, request: &CloudRequest) -> Result<Answer, Lost> {
+    pub(crate) async fn send(
+        &self,
+        ready: Ready<'_>,
+        request: &CloudRequest,
+        expiry: tokio::time::Instant,
+    ) -> Result<Answer, Lost> {
         let Ready { token, lease, pass } = ready;
-        let answer = lease.send(request.build(Some(token.header()))).await;
+        let departed_at = self.clock.instant();
+        let answer = timeout_at(expiry, lease.send(request.build(Some(token.header())))).await;
+        let answer = answer.unwrap_or(Err(Lost::Deadline));
         match &answer {
             Ok(answer) => {
                 request.purpose.count_answer(answer.status);
                 self.learn(answer.status, answer.retry_after(), &token, pass);
             }
-            Err(lost) => {
-                request.purpose.count_lost(*lost);
-                self.learn_of_loss(*lost, pass);
-            }
+            Err(lost) => self.learn_of_loss(*lost, request.purpose, departed_at, pass),
         }
         answer
     }
 
     /// As [`Self::send`], but the answer goes on.
-    pub(crate) async fn open_stream(&self, ready: Ready<'_>, request: &CloudRequest) -> Result<Stream, Lost> {
+    pub(crate) async fn open_stream(
+        &self,
+        ready: Ready<'_>,
+        request: &CloudRequest,
+        expiry: tokio::time::Instant,
+    ) -> Result<Stream, Lost> {
         let Ready { token, lease, pass } = ready;
-        let stream = lease.open_stream(request.build(Some(token.header()))).await;
+        let departed_at = self.clock.instant();
+        let stream = timeout_at(expiry, lease.open_stream(request.build(Some(token.header())))).await;
+        let stream = stream.unwrap_or(Err(Lost::Deadline));
         match &stream {
             Ok(stream) => {
-                let status = stream.response.status();
-                request.purpose.count_answer(status);
-                self.learn(
-                    status,
-                    crate::answer::retry_after(stream.response.headers()),
-                    &token,
-                    pass,
-                );
+                let head = &stream.response;
+                request.purpose.count_answer(head.status());
+                self.learn(head.status(), answer::retry_after(head.headers()), &token, pass);
             }
-            Err(lost) => {
-                request.purpose.count_lost(*lost);
-                self.learn_of_loss(*lost, pass);
-            }
+            Err(lost) => self.learn_of_loss(*lost, request.purpose, departed_at, pass),
         }
         stream
     }
@@ -221,11 +225,17 @@ impl Connection {
         }
     }
 
-    fn learn_of_loss(&self, lost: Lost, pass: Pass<'_>) {
-        match lost {
-            // An idle connection that had gone stale says nothing about the cloud.
-            Lost::NeverLeft => drop(pass),
-            Lost::AfterDeparture | Lost::TooLarge => pass.failed(self.clock.instant(), &*self.entropy),
+    fn learn_of_loss(&self, lost: Lost, purpose: Purpose, departed_at: Instant, pass: Pass<'_>) {
+        purpose.count_lost(lost);
+        let now = self.clock.instant();
+        let says_nothing = match lost {
+            // An idle connection that had gone stale.
+            Lost::NeverLeft => true,
+            Lost::Deadline => now.duration_since(departed_at) < purpose.patience(),
+            Lost::AfterDeparture | Lost::TooLarge => false,
+        };
+        if !says_nothing {
+            pass.failed(now, &*self.entropy);
         }
     }
 

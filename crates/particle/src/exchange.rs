@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use ostler_app::device_cloud::CloudError;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::answer::{Answer, Lost, Unreadable};
 use crate::connection::{Connection, Renewal};
@@ -23,21 +23,15 @@ impl From<Unreadable> for CloudError {
 impl Connection {
     /// The answer if it is a 2xx, within the request timeout.
     pub(crate) async fn exchange(&self, request: &CloudRequest) -> Result<Answer, CloudError> {
-        let answer = timeout(self.request_timeout, self.attempt(request)).await;
-        answer.unwrap_or_else(|_| {
-            request.purpose.count_deadline();
-            Err(CloudError::Unreachable)
-        })
-    }
-
-    async fn attempt(&self, request: &CloudRequest) -> Result<Answer, CloudError> {
+        let expiry = Instant::now() + self.request_timeout;
         for _ in 0..ATTEMPTS_MAX {
-            let ready = self.ready(request.purpose).await?;
+            let ready = timeout_at(expiry, self.ready(request.purpose)).await;
+            let ready = ready.map_err(|_| CloudError::Unreachable)??;
             let token = Arc::clone(&ready.token);
-            let answer = match self.send(ready, request).await {
+            let answer = match self.send(ready, request, expiry).await {
                 Ok(answer) => answer,
                 Err(Lost::NeverLeft) => continue,
-                Err(Lost::AfterDeparture) => return Err(CloudError::Unreachable),
+                Err(Lost::AfterDeparture | Lost::Deadline) => return Err(CloudError::Unreachable),
                 Err(Lost::TooLarge) => return Err(CloudError::Unreadable),
             };
             if answer.status != StatusCode::UNAUTHORIZED {

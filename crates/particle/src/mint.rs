@@ -9,6 +9,7 @@ use ostler_core::port::Clock;
 use secrecy::SecretString;
 use tokio::time::timeout;
 
+use crate::answer::Lost;
 use crate::lockout::{Lockout, Standing};
 use crate::pool::Pool;
 use crate::request::{CloudRequest, Purpose};
@@ -50,7 +51,7 @@ impl Site {
         let attempt = attempt.map_err(|_| MintFault::HeldBack)?;
         let minted = timeout(deadline, self.ask(fields)).await;
         let minted = minted.unwrap_or_else(|_| {
-            Purpose::Token.count_deadline();
+            Purpose::Token.count_lost(Lost::Deadline);
             Err(MintFault::Unreachable)
         });
         match &minted {

@@ -36,14 +36,11 @@ impl Connection {
         if permit.depart(departed_at).is_err() {
             return ReadOutcome::PermitLapsed;
         }
-        let answer = match timeout_at(expiry, self.send(ready, &request)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(Lost::NeverLeft)) if reused => return ReadOutcome::PermitLapsed,
-            Ok(Err(Lost::NeverLeft | Lost::AfterDeparture | Lost::TooLarge)) => return ReadOutcome::Unavailable,
-            Err(_) => {
-                Purpose::Read.count_deadline();
-                return ReadOutcome::NoAnswer;
-            }
+        let answer = match self.send(ready, &request, expiry).await {
+            Ok(answer) => answer,
+            Err(Lost::NeverLeft) if reused => return ReadOutcome::PermitLapsed,
+            Err(Lost::NeverLeft | Lost::AfterDeparture | Lost::TooLarge) => return ReadOutcome::Unavailable,
+            Err(Lost::Deadline) => return ReadOutcome::NoAnswer,
         };
         match classify::read(answer.status.as_u16(), &answer.body) {
             ReadReply::Value(value) => ReadOutcome::Value(value),

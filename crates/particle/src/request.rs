@@ -1,5 +1,7 @@
 //! Requests to the cloud, and how they are counted. What they mean stands where they are made.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -42,6 +44,17 @@ impl Purpose {
         }
     }
 
+    /// A cloud that says nothing for longer is sick. A device may be silent for 30 s before the
+    /// cloud gives up on it, and that says nothing about the cloud (§5.3, §14.2).
+    pub(crate) const fn patience(self) -> Duration {
+        match self {
+            Self::Call | Self::Read => Duration::from_secs(35),
+            Self::Device | Self::Devices | Self::Token | Self::Stream | Self::Publish | Self::Hooks | Self::Team => {
+                Duration::from_secs(5)
+            }
+        }
+    }
+
     fn count(self, class: &'static str) {
         metrics::counter!("ostler_cloud_requests_total", "purpose" => self.as_str(), "class" => class).increment(1);
     }
@@ -62,11 +75,8 @@ impl Purpose {
             Lost::NeverLeft => "never-left",
             Lost::AfterDeparture => "lost",
             Lost::TooLarge => "too-large",
+            Lost::Deadline => "deadline",
         });
-    }
-
-    pub(crate) fn count_deadline(self) {
-        self.count("deadline");
     }
 
     pub(crate) fn count_no_connection(self) {

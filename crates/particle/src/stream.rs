@@ -12,7 +12,7 @@ use ostler_app::device_cloud::StreamItem;
 use ostler_core::id::ProductId;
 use ostler_core::port::Entropy;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use crate::connection::{Connection, Renewal, Unready};
@@ -165,10 +165,9 @@ impl Follower {
 
     async fn tell_down(&mut self, cause: &'static str) {
         gauge(self.product_id, 0.0);
-        if std::mem::take(&mut self.told_connected) {
-            if self.tell(StreamItem::Disconnected { cause }).await.is_err() {
-                debug!(product.id = %self.product_id, "nobody reads the event stream any more");
-            }
+        let told = std::mem::take(&mut self.told_connected);
+        if told && self.tell(StreamItem::Disconnected { cause }).await.is_err() {
+            debug!(product.id = %self.product_id, "nobody reads the event stream any more");
         }
     }
 
@@ -177,8 +176,7 @@ impl Follower {
     }
 
     async fn stream_once(&mut self, connection: &Arc<Connection>) -> Result<std::convert::Infallible, Down> {
-        let opened = timeout(connection.request_timeout, open(connection)).await;
-        let mut stream = opened.unwrap_or(Err(Down::Lost))?;
+        let mut stream = open(connection).await?;
         let mut reader = SseReader::new();
         loop {
             let frame = timeout(self.options.idle_timeout, stream.response.body_mut().frame()).await;
@@ -227,9 +225,16 @@ impl Follower {
 
 async fn open(connection: &Arc<Connection>) -> Result<Stream, Down> {
     let request = CloudRequest::get(Purpose::Stream, connection.product.path().segment("events"));
-    let ready = connection.ready(Purpose::Stream).await.map_err(Down::NotReady)?;
+    let expiry = Instant::now() + connection.request_timeout;
+    let ready = timeout_at(expiry, connection.ready(Purpose::Stream)).await;
+    let ready = ready
+        .unwrap_or(Err(Unready::ConnectionFailed))
+        .map_err(Down::NotReady)?;
     let token = Arc::clone(&ready.token);
-    let stream = connection.open_stream(ready, &request).await.map_err(|_| Down::Lost)?;
+    let stream = connection
+        .open_stream(ready, &request, expiry)
+        .await
+        .map_err(|_| Down::Lost)?;
     match stream.response.status() {
         StatusCode::OK => Ok(stream),
         StatusCode::UNAUTHORIZED => match connection.renew(&token).await {

@@ -151,6 +151,32 @@ async fn after_failures_in_a_row_calls_fail_at_once_until_a_probe_succeeds() {
 }
 
 #[tokio::test]
+async fn a_cloud_that_says_nothing_for_longer_than_a_device_may_is_sick() {
+    let stub = Stub::minting(|_| Told::Hang).await;
+    let adapter = Adapter::new(&stub.base_url, client("secret"));
+    for _ in 0..5 {
+        let pass_time = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            adapter.skip(Duration::from_secs(35));
+        };
+        let (outcome, ()) = tokio::join!(adapter.call_within(Duration::from_millis(150)), pass_time);
+        assert_eq!(outcome, CallOutcome::Unknown);
+    }
+    assert_eq!(adapter.call().await, CallOutcome::NotSent(NotSent::CircuitOpen));
+}
+
+#[tokio::test]
+async fn a_silent_device_does_not_open_the_circuit_for_the_others() {
+    let stub = Stub::minting(|_| Told::Hang).await;
+    let adapter = Adapter::new(&stub.base_url, client("secret"));
+    for _ in 0..8 {
+        let outcome = adapter.call_within(Duration::from_millis(50)).await;
+        assert_eq!(outcome, CallOutcome::Unknown);
+    }
+    assert_eq!(stub.calls().len(), 8);
+}
+
+#[tokio::test]
 async fn after_a_429_nobody_asks_before_the_pause_is_over() {
     let calls = AtomicUsize::new(0);
     let stub = Stub::minting(move |_| {

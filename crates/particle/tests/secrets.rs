@@ -86,7 +86,7 @@ async fn no_line_of_the_log_holds_a_secret() {
             password: PASSWORD.into(),
         },
         stored: Some(CloudCredential::Token(SECRET.into())),
-        hook: crate::hooks::request(),
+        hook: Some(crate::hooks::request()),
     };
     let adapter = Adapter::unconnected(options());
     let done = adapter.particle.apply_setup(&request).await.unwrap();

@@ -16,7 +16,7 @@ fn request(barn: &Barn, credential: SetupCredential) -> SetupRequest {
         cloud_product: "40123".into(),
         credential,
         stored: None,
-        hook: crate::hooks::request(),
+        hook: Some(crate::hooks::request()),
     }
 }
 
