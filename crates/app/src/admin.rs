@@ -5,6 +5,7 @@
 //! they reach; what lies beyond answers as if it did not exist. Which scope opens the desk is the
 //! HTTP crate's business; calling functions and reading telemetry are use cases of their own.
 
+mod accounts;
 mod audit;
 mod cloud_connections;
 mod commands;
@@ -40,7 +41,7 @@ pub use products::{ProductError, ProductOutcome, ProductSubmission};
 
 // What a desk shows as the store keeps it.
 pub use ostler_store::{
-    AuditCursor, AuditEntry, ChainPoint, Command, DeviceRecord, GrantRecord, GrantVersionRecord, Listed, Page, ProductRecord, ProductVersionRecord,
+    AuditCursor, AuditEntry, ChainPoint, Command, CustomerRecord, DeviceRecord, GrantRecord, GrantVersionRecord, Listed, Page, ProductRecord, ProductVersionRecord,
     RecordedAct, Renamed, SignedHead,
 };
 

@@ -95,7 +95,8 @@ impl App {
         let slot = self.permits.open(&*self.clock);
         let customer_id = judged_customer(caller, request);
         let function = Some(&request.call.function);
-        let facts = self.store.facts(customer_id, request.call.device_id, function, slot.opened_at()).await?;
+        let device_id = request.call.device_id;
+        let facts = self.facts_for(caller, customer_id, device_id, function, slot.opened_at()).await?;
         Ok((facts, slot))
     }
 

@@ -68,7 +68,7 @@ impl App {
     ) -> Result<Option<Reading>, ReadVariableError> {
         let now = self.clock.now();
         let slot = self.permits.open(&*self.clock);
-        let facts = self.store.facts(caller.customer_id(), device_id, None, slot.opened_at()).await?;
+        let facts = self.facts_for(caller, caller.customer_id(), device_id, None, slot.opened_at()).await?;
         let title = Title::of(caller, None);
         let permit = authorize_read(variable, caller, title, &facts, now).map_err(ReadVariableError::Denied)?;
         slot.judged(Judged {

@@ -5,8 +5,10 @@
 
 mod access;
 mod audit;
+mod clients;
 mod cloud;
 mod commands;
+mod customers;
 mod device_import;
 mod devices;
 mod effect;
@@ -14,6 +16,7 @@ mod grants;
 mod ingest;
 mod product_schema;
 mod products;
+mod session;
 mod webhook;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -41,6 +44,14 @@ pub fn router() -> OpenApiRouter<ServerState> {
         .routes(routes!(grants::end_grant))
         .routes(routes!(commands::list_commands))
         .routes(routes!(commands::get_command))
+        .routes(routes!(session::start_session, session::end_session))
+        .routes(routes!(customers::list_customers, customers::create_customer))
+        .routes(routes!(customers::get_customer))
+        .routes(routes!(customers::close_customer))
+        .routes(routes!(clients::list_clients, clients::create_client))
+        .routes(routes!(clients::get_client, clients::change_client))
+        .routes(routes!(clients::replace_secret))
+        .routes(routes!(clients::end_client))
         .routes(routes!(audit::list_entries))
         .routes(routes!(audit::get_head))
 }

@@ -6,6 +6,14 @@
 pub mod call_function;
 pub mod command;
 pub mod devices;
+pub mod me;
+mod events;
+mod history;
+mod ingest;
+mod latest;
+mod registrations;
+mod rejected_events;
+mod telemetry;
 pub mod variables;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -15,9 +23,11 @@ use crate::state::ServerState;
 
 pub fn prompt() -> OpenApiRouter<ServerState> {
     OpenApiRouter::new()
+        .routes(routes!(me::get_me))
         .routes(routes!(devices::list_devices))
         .routes(routes!(devices::get_device, devices::change_device))
         .routes(routes!(command::read::get_command))
+        .merge(telemetry::router())
 }
 
 pub fn patient() -> OpenApiRouter<ServerState> {

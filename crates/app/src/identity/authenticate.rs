@@ -1,6 +1,11 @@
 //! Who shows this bearer token. The hottest look-up of all: one digest, one map on SQLite.
 
+use std::time::Instant;
+
 use ostler_core::caller::Caller;
+use ostler_core::id::{CustomerId, DeviceId};
+use ostler_core::name::FunctionName;
+use ostler_core::policy::Facts;
 use ostler_core::secret::{AccessToken, SecretDigest};
 use ostler_store::StoreError;
 
@@ -32,9 +37,22 @@ impl App {
         Ok(token.caller.clone())
     }
 
-    /// Asked once more where rights are judged, after the permit's slot was opened: whoever ends a
-    /// token waits for all slots that are open, and this sees what was ended before (P1).
-    pub async fn is_still_authenticated(&self, caller: &Caller) -> Result<bool, StoreError> {
-        Ok(self.store.token_facts(&caller.token, self.clock.now()).await?.is_some())
+    /// The facts by which a call of this caller is judged, to be read after the permit's slot was
+    /// opened. A token that ended between the door and here has none: whoever ended it waits for the
+    /// slots that were open then, and this look-up sees what was ended before (P1).
+    pub(crate) async fn facts_for(
+        &self,
+        caller: &Caller,
+        judged: Option<CustomerId>,
+        device_id: DeviceId,
+        function: Option<&FunctionName>,
+        read_after: Instant,
+    ) -> Result<Facts, StoreError> {
+        let token = self.store.token_facts(&caller.token, self.clock.now()).await?;
+        let facts = self.store.facts(judged, device_id, function, read_after).await?;
+        Ok(match token {
+            Some(_) => facts,
+            None => Facts { device: None, grants: Vec::new(), last_called_at: None, read_after },
+        })
     }
 }
