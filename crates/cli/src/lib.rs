@@ -5,6 +5,6 @@
 
 pub mod connection;
 pub mod failure;
-mod problem;
+pub mod problem;
 pub mod product;
-mod staff_api;
+pub mod staff_api;

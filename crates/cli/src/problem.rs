@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
 pub struct Problem {
+    code: Option<String>,
     title: String,
     detail: Option<String>,
     hint: Option<String>,
@@ -19,6 +20,13 @@ struct FieldError {
     pointer: Option<String>,
     parameter: Option<String>,
     rule: String,
+}
+
+impl Problem {
+    /// Which of the closed list it is (`docs/errors.md`).
+    pub fn code(&self) -> &str {
+        self.code.as_deref().unwrap_or_default()
+    }
 }
 
 impl FieldError {

@@ -76,6 +76,10 @@ impl StaffApi {
         self.send(self.http.get(self.address(path))).await
     }
 
+    pub async fn get_json(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Failure> {
+        json(self.send(self.http.get(self.address(path)).query(query)).await?).await
+    }
+
     pub async fn put(&self, path: &[&str], query: &[(&str, &str)], body: &Value) -> Result<Value, Failure> {
         json(self.send(self.http.put(self.address(path)).query(query).json(body)).await?).await
     }

@@ -115,8 +115,11 @@ pub struct InitArgs {
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     pub public_url: String,
     /// sqlite:FILE or postgres://… [default: a file in the directory]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "OSTLER_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// Read the owner's password from standard input instead of drawing one
+    #[arg(long)]
+    pub password_stdin: bool,
 }
 
 #[derive(Debug, Args)]
@@ -168,5 +171,14 @@ pub enum AuditCommand {
         /// Print the verdict as JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Sign where every chain ends now, to be kept apart from the database
+    #[command(after_help = "Example:\n  ostler audit head --config ostler.toml --out heads/2030-05-01.json")]
+    Head {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// The file to write; it must not exist [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
 }

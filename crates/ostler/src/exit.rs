@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-const FAILED: u8 = 1;
+pub const FAILED: u8 = 1;
 
 /// Says what went wrong and why, on one line per cause.
 pub fn report(error: &anyhow::Error) -> ExitCode {

@@ -115,7 +115,7 @@ impl House {
     }
 }
 
-fn settings(config: &Config) -> Settings {
+pub fn settings(config: &Config) -> Settings {
     Settings {
         public_url: config.public_url.as_str().trim_end_matches('/').to_owned(),
         call_deadline: config.calls.deadline,

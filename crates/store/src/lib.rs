@@ -36,11 +36,14 @@
 //! }
 //! ```
 //!
+//! `execute!(tx.link(), sqlx::query(SQL).bind(x))` is `on!` for the many statements of which only
+//! the number of rows touched is asked.
+//!
 //! A race is settled by the statement (`WHERE … IS NULL`, `ON CONFLICT DO NOTHING`, unique keys), never
 //! by reading first. What the read model answers on the hot path goes through `Shared::recall`,
 //! with the same question as SQL for PostgreSQL beside it. While a [`Tx`] is held, nothing else of
 //! the store may be awaited: it holds the lane. Many rows at once are handed over as one JSON
-//! array (`json_rows!`). Hot writes become an entry of the `writer`, which shares its commits.
+//! array (`json_rows!`), the hottest are bound (`ManyRows`). Hot writes become an entry of the `writer`, which shares its commits.
 
 mod audit;
 mod backup;

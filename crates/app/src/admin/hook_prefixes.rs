@@ -4,9 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use ostler_core::event::REGISTRATION_EVENT;
 use ostler_core::mapping::EventMatcher;
 use ostler_core::product::Declaration;
+
+/// What belongs to us and to no product: registrations, heartbeats, the test event of a new connection.
+const OUR_OWN: &str = "ostler/";
 
 /// In order, none covering another.
 pub fn hook_prefixes(declaration: &Declaration) -> Vec<String> {
@@ -14,7 +16,7 @@ pub fn hook_prefixes(declaration: &Declaration) -> Vec<String> {
         EventMatcher::Exact(name) | EventMatcher::Prefix(name) => name.as_str(),
     });
     let confirming = declaration.functions.values().filter_map(|contract| Some(contract.confirmed_by.as_ref()?.event.as_str()));
-    let wanted: BTreeSet<&str> = mapped.chain(confirming).chain([REGISTRATION_EVENT]).collect();
+    let wanted: BTreeSet<&str> = mapped.chain(confirming).chain([OUR_OWN]).collect();
     let mut minimal: Vec<String> = Vec::new();
     // Sorted, a prefix comes before whatever it covers, with nothing uncovered in between.
     for name in wanted {
@@ -40,8 +42,8 @@ mod tests {
 
     #[test]
     fn each_event_is_delivered_once() {
-        assert_eq!(prefixes(&[]), ["ostler/register"]);
-        assert_eq!(prefixes(&["t/state", "t/*", "loc", "location"]), ["loc", "ostler/register", "t/"]);
+        assert_eq!(prefixes(&[]), ["ostler/"]);
+        assert_eq!(prefixes(&["t/state", "t/*", "loc", "location"]), ["loc", "ostler/", "t/"]);
         assert_eq!(prefixes(&["ostler/*", "t/a", "t/ab", "t/b"]), ["ostler/", "t/a", "t/b"]);
     }
 

@@ -14,8 +14,8 @@ use super::DEFAULTS;
 /// Settings that may hold a secret: masked when printed, and also taken as `…_file`.
 const SECRETS: &[&str] = &["database_url"];
 
-/// Variables of the program that are not settings.
-const OTHER_VARIABLES: &[&str] = &["OSTLER_CONFIG", "OSTLER_TEST_"];
+/// Variables of the program, and of the commands that are its clients, that are not settings.
+const OTHER_VARIABLES: &[&str] = &["OSTLER_CONFIG", "OSTLER_TEST_", "OSTLER_SERVER", "OSTLER_CLIENT_"];
 
 /// One setting that cannot be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,6 +20,8 @@ use crate::product_cache::ProductCache;
 use crate::tx::Link;
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection used so lately is taken to be alive.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// Every wait has a deadline, here too.
 const SETTINGS: [(&str, &str); 5] = [
@@ -65,6 +67,11 @@ pub(super) async fn open(url: &str, options: StoreOptions, now: Timestamp) -> Re
     let pool = PgPoolOptions::new()
         .max_connections(options.connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A ping before each use would be a second round trip; only one that lay idle is asked.
+        .test_before_acquire(false)
+        .before_acquire(|connection, usage| {
+            Box::pin(async move { Ok(usage.idle_for < FRESH || connection.ping().await.is_ok()) })
+        })
         .connect_with(settings)
         .await
         .map_err(OpenError::Connect)?;

@@ -1,0 +1,139 @@
+//! The certificate that `serve` will offer: readable, fitting its key, good for the public host, and
+//! not about to end.
+//!
+//! Judged by a handshake in memory, as a client would judge it, with the chain's own last certificate
+//! as the anchor. Whether customers' devices trust that one, only they know.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostler_core::time::Timestamp;
+use ostler_server::config::{Config, Tls};
+use rustls::client::{ClientConfig, ClientConnection};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ServerConfig, ServerConnection};
+use rustls::time_provider::TimeProvider;
+use rustls::{CertificateError, RootCertStore};
+
+use super::verdict::{Verdict, chain};
+use super::what;
+
+const WARNS_BEFORE: Duration = Duration::from_secs(21 * 24 * 60 * 60);
+/// More than any handshake has.
+const FLIGHTS_MAX: usize = 10;
+
+pub fn look(config: &Config, now: Timestamp) -> Verdict {
+    match &config.tls {
+        Some(tls) => judge(tls, config.public_url.host_str().unwrap_or_default(), now),
+        None => Verdict::skipped(what::CERTIFICATE, "none is configured; a proxy may have one"),
+    }
+}
+
+fn judge(tls: &Tls, host: &str, now: Timestamp) -> Verdict {
+    let file = tls.certificate_file.display();
+    let pair = match Pair::read(tls, host) {
+        Ok(pair) => pair,
+        Err(why) => return Verdict::failed(what::CERTIFICATE, why),
+    };
+    if let Err(error) = pair.shake_hands(now) {
+        return Verdict::failed(what::CERTIFICATE, format!("{file}: {}", in_words(&error, host)));
+    }
+    match pair.shake_hands(now + WARNS_BEFORE) {
+        Ok(()) => Verdict::ok(what::CERTIFICATE, format!("{file}, good for {host}")),
+        Err(_) => Verdict::warning(what::CERTIFICATE, format!("{file} ends within 21 days")).hint("renew it"),
+    }
+}
+
+fn in_words(error: &rustls::Error, host: &str) -> String {
+    let rustls::Error::InvalidCertificate(fault) = error else { return chain(error) };
+    match fault {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            format!("it is not for {host}")
+        }
+        CertificateError::UnknownIssuer => "the chain is not complete: who issued it is missing".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+struct Pair {
+    chain: Vec<CertificateDer<'static>>,
+    server: Arc<ServerConfig>,
+    name: ServerName<'static>,
+}
+
+/// The time as it is handed in.
+#[derive(Debug)]
+struct At(Timestamp);
+
+impl TimeProvider for At {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.millis()).ok()? / 1000;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+impl Pair {
+    fn read(tls: &Tls, host: &str) -> Result<Self, String> {
+        let Tls { certificate_file, key_file, .. } = tls;
+        let unreadable = |file: &std::path::Path, error: rustls::pki_types::pem::Error| {
+            format!("{} cannot be read as PEM: {error}", file.display())
+        };
+        let chain = CertificateDer::pem_file_iter(certificate_file)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| unreadable(certificate_file, error))?;
+        let key = PrivateKeyDer::from_pem_file(key_file).map_err(|error| unreadable(key_file, error))?;
+        if chain.is_empty() {
+            return Err(format!("{} holds no certificate", certificate_file.display()));
+        }
+        let server = ServerConfig::builder().with_no_client_auth().with_single_cert(chain.clone(), key);
+        let server = server.map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                format!("{} is not the key of {}", key_file.display(), certificate_file.display())
+            }
+            other => format!("{} cannot be used: {other}", certificate_file.display()),
+        })?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host).map_err(|_| "the public URL's host cannot stand in a certificate")?;
+        Ok(Self { chain, server: Arc::new(server), name })
+    }
+
+    fn shake_hands(&self, at: Timestamp) -> Result<(), rustls::Error> {
+        let mut anchors = RootCertStore::empty();
+        anchors.add(self.chain.last().expect("read() took no empty chain").clone())?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let client = ClientConfig::builder_with_details(provider, Arc::new(At(at)))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(anchors)
+            .with_no_client_auth();
+        let mut client = ClientConnection::new(Arc::new(client), self.name.clone())?;
+        let mut server = ServerConnection::new(Arc::clone(&self.server))?;
+        for _ in 0..FLIGHTS_MAX {
+            carry(&mut client, &mut server)?;
+            carry(&mut server, &mut client)?;
+            if !client.is_handshaking() && !server.is_handshaking() {
+                return Ok(());
+            }
+        }
+        Err(rustls::Error::HandshakeNotComplete)
+    }
+}
+
+/// Brings what one side has to say to the other, and has it understood.
+fn carry<A, B>(
+    from: &mut rustls::ConnectionCommon<A>,
+    to: &mut rustls::ConnectionCommon<B>,
+) -> Result<(), rustls::Error> {
+    let mut flight = Vec::new();
+    while from.wants_write() {
+        from.write_tls(&mut flight).map_err(|error| rustls::Error::General(error.to_string()))?;
+    }
+    let mut rest = flight.as_slice();
+    while !rest.is_empty() {
+        to.read_tls(&mut rest).map_err(|error| rustls::Error::General(error.to_string()))?;
+        to.process_new_packets()?;
+    }
+    Ok(())
+}
