@@ -1,9 +1,13 @@
 //! What devices really did and what was asked of the cloud, in order: the witness that tests and the
-//! control API question. Bounded; tokens in paths are masked.
+//! control API question. Bounded; tokens in paths are masked. With a state file the acts survive a
+//! crash: a test that kills everybody may still ask whether a device acted twice.
 
 use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock::rfc3339;
@@ -11,9 +15,12 @@ use crate::id::DeviceId;
 
 const ACTS_MAX: usize = 100_000;
 const REQUESTS_MAX: usize = 20_000;
+/// Requests are not kept, only how many there were; after a crash the numbers go on beyond those that
+/// may have been given out since.
+const NUMBERS_SKIPPED: u64 = 10_000;
 
 /// By whose right a function was called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CredentialKind {
     Product,
@@ -23,7 +30,7 @@ pub enum CredentialKind {
 }
 
 /// A function that a device has executed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
     pub seq: u64,
     pub at: i64,
@@ -80,16 +87,58 @@ pub(crate) struct Journal {
     requests: VecDeque<RequestRecord>,
     pub(crate) last_act: u64,
     pub(crate) last_request: u64,
+    /// One line per act, appended as it happens.
+    log: Option<File>,
 }
 
 impl Journal {
+    /// Goes on with the acts in the file; a missing file is a first start.
+    pub(crate) fn resume(path: &Path, last_request: Option<u64>) -> io::Result<Self> {
+        let mut log = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path)?;
+        let mut text = String::new();
+        log.read_to_string(&mut text)?;
+        let mut acts = VecDeque::new();
+        let mut whole = 0;
+        for line in text.split_inclusive('\n') {
+            // The last line may have been cut off by the crash.
+            let Some(act) = line
+                .strip_suffix('\n')
+                .and_then(|line| serde_json::from_str::<Act>(line).ok())
+            else {
+                break;
+            };
+            acts.push_back(act);
+            whole += line.len();
+        }
+        log.set_len(whole as u64)?;
+        log.seek(io::SeekFrom::End(0))?;
+        Ok(Self {
+            last_act: acts.back().map_or(0, |act: &Act| act.seq),
+            last_request: last_request.map_or(0, |last| last + NUMBERS_SKIPPED),
+            acts,
+            requests: VecDeque::new(),
+            log: Some(log),
+        })
+    }
+
     /// Numbers the act and keeps it.
     pub(crate) fn acted(&mut self, act: Act) {
         self.last_act += 1;
-        self.acts.push_back(Act {
+        let act = Act {
             seq: self.last_act,
             ..act
-        });
+        };
+        if let Some(log) = &mut self.log
+            && let Err(error) = append(log, &act)
+        {
+            tracing::error!(%error, "an act could not be written to the simulator's journal");
+        }
+        self.acts.push_back(act);
         if self.acts.len() > ACTS_MAX {
             self.acts.pop_front();
         }
@@ -127,6 +176,12 @@ impl Journal {
     }
 }
 
+fn append(log: &mut File, act: &Act) -> io::Result<()> {
+    let mut line = serde_json::to_vec(act)?;
+    line.push(b'\n');
+    log.write_all(&line)
+}
+
 /// Replaces what has the shape of a token: 40 hexadecimal digits as a path segment.
 fn masked(path: &str) -> String {
     let is_token = |segment: &str| segment.len() == 40 && segment.bytes().all(|b| b.is_ascii_hexdigit());
@@ -149,6 +204,43 @@ mod tests {
             masked("/v1/devices/e00fce68a1b2c3d4e5f60718"),
             "/v1/devices/e00fce68a1b2c3d4e5f60718"
         );
+    }
+
+    fn act(argument: &str) -> Act {
+        Act {
+            seq: 0,
+            at: 1,
+            request_at: 0,
+            device_id: DeviceId::new("e00fce68a1b2c3d4e5f60718"),
+            function: "setTarget".to_owned(),
+            argument: argument.to_owned(),
+            return_value: 20,
+            credential: CredentialKind::Product,
+        }
+    }
+
+    #[test]
+    fn acts_survive_a_crash_also_in_the_middle_of_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("acts");
+        let mut journal = Journal::resume(&path, None).unwrap();
+        journal.acted(act("20\n"));
+        journal.acted(act("21"));
+        let witnessed = journal.acts_after(0);
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"seq\":3,\"at\"").unwrap();
+
+        let mut journal = Journal::resume(&path, Some(7)).unwrap();
+        assert_eq!(journal.acts_after(0), witnessed);
+        assert!(journal.requested(0, "GET", "/") > 7);
+        journal.acted(act("22"));
+        let seqs: Vec<_> = Journal::resume(&path, None)
+            .unwrap()
+            .acts_after(0)
+            .iter()
+            .map(|act| act.seq)
+            .collect();
+        assert_eq!(seqs, [1, 2, 3]);
     }
 
     #[test]

@@ -13,23 +13,56 @@ use tokio::sync::watch;
 
 use crate::cloud::Cloud;
 use crate::config::TimeSource;
+use crate::journal::Journal;
 use crate::world::{Registry, World};
 
 /// What the file holds.
 #[derive(Deserialize)]
-pub(crate) struct Kept {
-    pub skipped_ms: i64,
-    pub registry: Registry,
+struct Kept {
+    skipped_ms: i64,
+    last_request: u64,
+    registry: Registry,
 }
 
 #[derive(Serialize)]
 struct Snapshot<'a> {
     skipped_ms: i64,
+    last_request: u64,
     registry: &'a Registry,
 }
 
-/// A missing file is a first start.
-pub(crate) fn read(path: &Path) -> io::Result<Option<Kept>> {
+/// What an earlier process has left; the default is a first start.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub skipped_ms: i64,
+    pub registry: Option<Registry>,
+    pub journal: Journal,
+}
+
+/// The acts stand in a file of their own, beside: they grow by lines.
+pub(crate) fn find(state_file: Option<&Path>) -> io::Result<Found> {
+    let Some(state_file) = state_file else {
+        return Ok(Found::default());
+    };
+    let kept = read(state_file)?;
+    let journal = Journal::resume(
+        &state_file.with_extension("acts"),
+        kept.as_ref().map(|kept| kept.last_request),
+    )?;
+    Ok(match kept {
+        Some(kept) => Found {
+            skipped_ms: kept.skipped_ms,
+            registry: Some(kept.registry),
+            journal,
+        },
+        None => Found {
+            journal,
+            ..Found::default()
+        },
+    })
+}
+
+fn read(path: &Path) -> io::Result<Option<Kept>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -44,6 +77,7 @@ fn snapshot(world: &World) -> Vec<u8> {
     };
     let snapshot = Snapshot {
         skipped_ms: world.now() - start_ms,
+        last_request: world.journal.last_request,
         registry: &world.registry,
     };
     serde_json::to_vec(&snapshot).expect("the registry has string keys and finite numbers")

@@ -57,20 +57,15 @@ impl Sim {
             address: config.listen,
             source,
         })?;
-        let kept = match &config.state_file {
-            Some(path) => persist::read(path).map_err(|source| SimError::StateFile {
-                path: path.clone(),
-                source,
-            })?,
-            None => None,
-        };
+        let found = persist::find(config.state_file.as_deref()).map_err(|source| SimError::StateFile {
+            path: config.state_file.clone().unwrap_or_default(),
+            source,
+        })?;
         let deliverer = hooks::Deliverer::new(&config.hooks).map_err(SimError::HookClient)?;
         let (hook_jobs, queue) = mpsc::channel(HOOK_QUEUE);
-        let clock = SimClock::new(config.time, kept.as_ref().map_or(0, |kept| kept.skipped_ms));
         let keeper = config.state_file.clone().map(persist::keeper);
-        let config = Arc::new(config);
-        let registry = kept.map(|kept| kept.registry);
-        let world = World::new(config, clock, registry, hook_jobs, edge::unforeseeable());
+        let clock = SimClock::new(config.time, found.skipped_ms);
+        let world = World::new(Arc::new(config), clock, found, hook_jobs, edge::unforeseeable());
         let (keeper, keeping) = keeper.unzip();
         let cloud = Arc::new(Cloud::new(world, keeper));
 

@@ -62,6 +62,8 @@ async fn a_restart_on_the_same_file_goes_on_with_what_is_there() {
     };
     assert_eq!(devices(&after.devices), devices(&before.devices));
     assert_eq!((cloud.handle.now_ms(), cloud.handle.hooks()), (now, hooks));
+    let acts = cloud.handle.acts(0);
+    assert_eq!(acts.iter().map(|act| act.argument.as_str()).collect::<Vec<_>>(), ["27"]);
     let object = cloud.get(&token, &path).await.json();
     assert_eq!(
         (&object["name"], &object["owner"]),

@@ -1,6 +1,6 @@
 //! Everything the simulated cloud knows, behind one lock. The registry is what must outlive a crash
 //! (who exists, who owns what); the rest is of the moment (open streams, faults, limits, journal).
-//! No I/O happens in here.
+//! No I/O happens in here, but for the journal's line per act.
 
 mod access;
 mod account;
@@ -37,6 +37,7 @@ use crate::hooks::HookJob;
 use crate::id::{CustomerId, DeviceId, HookId, ProductId, UserId};
 use crate::journal::Journal;
 use crate::limits::Limits;
+use crate::persist::Found;
 
 /// The durable part, written to the state file as it stands.
 #[derive(Default, Serialize, Deserialize)]
@@ -89,18 +90,18 @@ impl World {
     pub(crate) fn new(
         config: Arc<SimConfig>,
         clock: SimClock,
-        kept: Option<Registry>,
+        found: Found,
         hook_jobs: mpsc::Sender<HookJob>,
         chance: StdRng,
     ) -> Self {
-        let is_new = kept.is_none();
+        let is_new = found.registry.is_none();
         let mut world = Self {
             config,
             clock,
-            registry: kept.unwrap_or_default(),
+            registry: found.registry.unwrap_or_default(),
             faults: Faults::default(),
             limits: Limits::default(),
-            journal: Journal::default(),
+            journal: found.journal,
             bus: Bus::default(),
             mfa_waiting: BTreeMap::new(),
             hook_jobs,
