@@ -26,12 +26,11 @@ hidden() {
         sed -E 's/.*name="([^"]*)".*value="([^"]*)".*/\1=\2/' | sed 's/&#x3D;/=/g; s/&amp;/\&/g; s/&#38;/\&/g; s/&#43;/+/g'
 }
 
-submit() { # FIELDS… : posts the form that stands on the page
-    local action fields=()
-    action=$(grep -o '<form[^>]*action="[^"]*"' "$page" | head -n 1 | sed -E 's/.*action="([^"]*)"/\1/; s/&amp;/\&/g; s/&#38;/\&/g')
+submit() { # FIELDS… : posts the form that stands on the page; like the page itself it lives at $authorize
+    local fields=()
     while IFS= read -r field; do fields+=(--data-urlencode "$field"); done < <(hidden)
     for field in "$@"; do fields+=(--data-urlencode "$field"); done
-    curl -sS -b "$jar" -c "$jar" -o "$page" -w '%{redirect_url}' -H "Origin: $base" "${fields[@]}" "$base$action"
+    curl -sS -b "$jar" -c "$jar" -o "$page" -w '%{redirect_url}' -H "Origin: $base" "${fields[@]}" "$authorize"
 }
 
 follow() { # until a page comes, or the redirect to the app
@@ -42,15 +41,17 @@ follow() { # until a page comes, or the redirect to the app
     printf %s "$next"
 }
 
-next=$(curl -sS -G -b "$jar" -c "$jar" -o "$page" -w '%{redirect_url}' "$base/oauth/authorize" \
-    -d response_type=code --data-urlencode "client_id=$client" --data-urlencode "redirect_uri=$redirect" \
-    --data-urlencode "scope=$scopes" -d "state=$state" -d "code_challenge=$challenge" -d code_challenge_method=S256)
-next=$(follow "$next")
-if [[ -z $next ]]; then
-    next=$(follow "$(submit "email=$(fact ".customers[$customer].email")" "password=$(fact ".customers[$customer].password")")")
+encode() { jq -rn --arg text "$1" '$text | @uri'; }
+authorize="$base/oauth/authorize?response_type=code&client_id=$client&redirect_uri=$(encode "$redirect")&scope=$(encode "$scopes")"
+authorize+="&state=$state&code_challenge=$challenge&code_challenge_method=S256"
+
+next=$(follow "$authorize")
+if [[ -z $next ]]; then # the sign-in page
+    email=$(fact ".customers[$customer].email") password=$(fact ".customers[$customer].password")
+    next=$(follow "$(submit "email=$email" "password=$password" action=sign-in)")
 fi
-if [[ -z $next ]]; then
-    next=$(follow "$(submit decision=allow)")
+if [[ -z $next ]]; then # the page that asks for consent
+    next=$(follow "$(submit action=allow)")
 fi
 [[ $next == *"state=$state"* ]] || { echo "no redirect to the app came back: ${next:-a page}" >&2; exit 1; }
 code=$(sed -E 's/.*[?&]code=([^&]*).*/\1/' <<<"$next")
