@@ -20,12 +20,7 @@
 //!     /// `false` if it had ended before.
 //!     pub async fn end_session(&self, id: SessionId, by: Actor, now: Timestamp) -> Result<bool, StoreError> {
 //!         let mut tx = self.write(now).await?;
-//!         let ended = on!(tx.link(), |db| sqlx::query(END_SESSION)
-//!             .bind(Text(id))
-//!             .bind(Millis(now))
-//!             .execute(&mut *db)
-//!             .await?
-//!             .rows_affected());
+//!         let ended = execute!(tx.link(), sqlx::query(END_SESSION).bind(Text(id)).bind(Millis(now)));
 //!         if ended == 1 {
 //!             tx.audit(Act::new("session.end", by).about("session_id", id));
 //!             tx.change(Change::TokensEnded(…)); // what the read model mirrors
@@ -36,14 +31,15 @@
 //! }
 //! ```
 //!
-//! `execute!(tx.link(), sqlx::query(SQL).bind(x))` is `on!` for the many statements of which only
-//! the number of rows touched is asked.
+//! `execute!` is `on!` for the many statements of which only the number of rows touched is asked:
+//! `let n = on!(tx.link(), |db| sqlx::query(SQL).bind(x).execute(&mut *db).await?.rows_affected());`
 //!
 //! A race is settled by the statement (`WHERE … IS NULL`, `ON CONFLICT DO NOTHING`, unique keys), never
 //! by reading first. What the read model answers on the hot path goes through `Shared::recall`,
 //! with the same question as SQL for PostgreSQL beside it. While a [`Tx`] is held, nothing else of
 //! the store may be awaited: it holds the lane. Many rows at once are handed over as one JSON
-//! array (`json_rows!`), the hottest are bound (`ManyRows`). Hot writes become an entry of the `writer`, which shares its commits.
+//! array (`json_rows!`), the hottest are bound (`ManyRows`). Hot writes become an entry of the
+//! `writer`, which shares its commits.
 
 mod audit;
 mod backup;

@@ -14,7 +14,7 @@ use tokio::sync::OwnedMutexGuard;
 use ostler_core::port::Entropy;
 use ostler_core::time::Timestamp;
 
-use crate::audit::{Act, append};
+use crate::audit::{Act, ChainHead, append};
 use crate::db::{Lane, Shared};
 use crate::dialect::Dialect;
 use crate::error::StoreError;
@@ -172,21 +172,19 @@ impl Tx {
     /// Runs in a task of its own: a caller who goes away cannot leave a commit without its change
     /// to the model.
     pub async fn commit(self) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
         match tokio::spawn(self.settle()).await {
             Ok(result) => result,
-            Err(_panicked_or_shut_down) => Err(StoreError::CommitUnknown(None)),
+            Err(_panicked_or_shut_down) => {
+                shared.distrust_model();
+                Err(StoreError::CommitUnknown(None))
+            }
         }
     }
 
     /// The commit itself, for callers that nobody cancels.
     pub(crate) async fn settle(mut self) -> Result<(), StoreError> {
-        let acts = std::mem::take(&mut self.acts);
-        let head = if acts.is_empty() {
-            None
-        } else {
-            let (shared, known, now) = (Arc::clone(&self.shared), self.lane.head.clone(), self.now);
-            Some(append(self.link(), &shared, known, acts, now).await?)
-        };
+        let head = self.extend_chain().await?;
         let Self {
             work,
             mut lane,
@@ -222,5 +220,19 @@ impl Tx {
                 Err(StoreError::CommitUnknown(uncertain.err().map(Arc::new)))
             }
         }
+    }
+
+    /// The new head of the chain, if there were acts.
+    async fn extend_chain(&mut self) -> Result<Option<ChainHead>, StoreError> {
+        let acts = std::mem::take(&mut self.acts);
+        if acts.is_empty() {
+            return Ok(None);
+        }
+        let (shared, now) = (Arc::clone(&self.shared), self.now);
+        // Taken: should this fail, the next entry follows what it then reads.
+        let known = self.lane.head.take();
+        let head = append(self.link(), &shared, known.clone(), acts, now).await?;
+        self.lane.head = known;
+        Ok(Some(head))
     }
 }

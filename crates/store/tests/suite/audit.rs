@@ -118,6 +118,17 @@ on_both! {
         assert_eq!((reports.len(), reports[0].entries), (1, 2));
     }
 
+    async fn after_somebody_else_extended_the_chain_it_is_read_anew(world) {
+        world.product("thermostat").await;
+        tamper(&world, "INSERT INTO audit_entry (chain_id, seq, at, prev_hash, hash, body)
+                        SELECT chain_id, seq + 1, at, hash, hash, '[]' FROM audit_entry").await;
+        // Two entries cannot follow the same one.
+        let file = super::world::product_file("tracker");
+        world.store.apply_product(&file, Actor::System, NOW).await.unwrap_err();
+        world.store.apply_product(&file, Actor::System, NOW).await.unwrap();
+        assert_eq!(entries(&world.store).await.last().unwrap().seq, 3);
+    }
+
     async fn what_was_undone_leaves_no_entry(world) {
         let (_, device_id, _) = world.held_device().await;
         let before = entries(&world.store).await.len();

@@ -8,6 +8,8 @@ mod durability;
 mod facts;
 mod grants;
 mod injected;
+mod instances;
+mod group_commit;
 mod ledger;
 mod migrations;
 mod products;

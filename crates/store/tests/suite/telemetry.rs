@@ -165,15 +165,15 @@ on_both! {
         }
     }
 
-    async fn measurable_numbers_come_back_to_the_last_bit(world) {
+    async fn numbers_come_back_to_the_last_bit(world) {
         let (_, device_id) = world.thermostat().await;
         let mut chance = model::Chance::seeded(1);
-        let mut numbers = vec![21.3, 0.1 + 0.2, -0.0, 1e300, 123_456.789_012_345_67];
+        let mut numbers = vec![21.3, 0.1 + 0.2, f64::MIN_POSITIVE, 1e300, 123_456.789_012_345_67];
         while numbers.len() < 500 {
-            // All bits of the fraction, and what anything measurable has as an exponent: beyond,
-            // SQLite reads decimals to within one unit in the last place.
-            let exponent = 1023 - 40 + chance.bits() % 100;
-            numbers.push(f64::from_bits(chance.bits() & 0x800f_ffff_ffff_ffff | exponent << 52));
+            let number = f64::from_bits(chance.bits());
+            if number.is_finite() {
+                numbers.push(number);
+            }
         }
         let events = numbers.iter().zip(0..).map(|(number, time)| world.event(device_id, time, &[("t", *number)]));
         world.keep(events.collect()).await;
