@@ -1,10 +1,13 @@
-//! Appending what arrived: one statement per table for everything that one commit holds.
+//! Appending what arrived: a few statements for everything that one commit holds.
 //!
 //! The events' primary key says which are new; only the points of those are appended. A point whose
 //! time was written before is replaced by what arrives later, so late and repeated ones find their
 //! place.
 
 use std::collections::{HashMap, HashSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use ostler_core::id::{DeviceId, EventId};
 use ostler_core::mapping::TimeSource;
@@ -18,54 +21,40 @@ use crate::Store;
 use crate::devices::{Heard, write_presence};
 use crate::dialect::{Pair, json_rows};
 use crate::error::StoreError;
-use crate::tx::{Tx, execute, on};
-use crate::value::Text;
+use crate::rows::ManyRows;
+use crate::tx::{Tx, on};
+use crate::value::{Millis, Text};
 use crate::writer::{Asked, Entry};
 
-const INSERT_EVENTS: Pair = json_rows!(
+static INSERT_EVENTS: ManyRows = ManyRows::new(
     "INSERT INTO event (event_id, device_id, published_at, identity, time, time_source, received_at, door,
                         name, data, vendor_event_id)
-     SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), value->>3, CAST(value->>4 AS BIGINT), value->>5,
-            CAST(value->>6 AS BIGINT), value->>7, value->>8, value->>9, value->>10
-       FROM ",
-    " WHERE true ON CONFLICT (device_id, published_at, identity) DO NOTHING"
+     VALUES ",
+    11,
+    " ON CONFLICT (device_id, published_at, identity) DO NOTHING",
 );
 const WHICH_STORED: Pair = json_rows!(
     "SELECT event.event_id
        FROM ",
     " AS row
-       JOIN event ON event.device_id = row.value->>1 AND event.published_at = CAST(row.value->>2 AS BIGINT)
-                 AND event.identity = row.value->>3 AND event.event_id = row.value->>0"
+       JOIN event ON event.device_id = row.value->>0 AND event.published_at = CAST(row.value->>1 AS BIGINT)
+                 AND event.identity = row.value->>2 AND event.event_id = row.value->>3"
 );
-const INSERT_POINTS: Pair = json_rows!(
-    "INSERT INTO telemetry (device_id, key, time, received_at, number, other)
-     SELECT value->>0, value->>1, CAST(value->>2 AS BIGINT), CAST(value->>3 AS BIGINT),
-            CAST(value->>4 AS DOUBLE PRECISION), value->>5
-       FROM ",
-    " WHERE true
-     ON CONFLICT (device_id, key, time) DO UPDATE
+static INSERT_POINTS: ManyRows = ManyRows::new(
+    "INSERT INTO telemetry (device_id, key, time, received_at, number, other) VALUES ",
+    6,
+    " ON CONFLICT (device_id, key, time) DO UPDATE
         SET received_at = excluded.received_at, number = excluded.number, other = excluded.other
-      WHERE excluded.received_at >= telemetry.received_at"
+      WHERE excluded.received_at >= telemetry.received_at",
 );
 
-/// The members stand in the order in which the statements count them.
-#[derive(serde::Serialize)]
-struct EventRow<'a>(
-    EventId,
-    DeviceId,
-    i64,
-    String,
-    i64,
-    &'static str,
-    i64,
-    &'static str,
-    &'a str,
-    Option<&'a str>,
-    Option<&'a str>,
-);
-
-#[derive(serde::Serialize)]
-struct PointRow<'a>(DeviceId, &'a TelemetryKey, i64, i64, Option<f64>, Option<String>);
+struct PointRow<'a> {
+    device_id: DeviceId,
+    key: &'a TelemetryKey,
+    time: Timestamp,
+    received_at: Timestamp,
+    value: StoredValue,
+}
 
 impl Store {
     /// Makes a delivery durable in the writer's next commit. May be refused as overloaded: the
@@ -101,19 +90,51 @@ async fn write_events(tx: &mut Tx, events: &[&NewEvent]) -> Result<Vec<EventFate
     if events.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<EventRow<'_>> = events.iter().map(|event| EventRow::of(event)).collect();
-    let rows = serde_json::to_string(&rows).expect("ids, text and numbers");
-    let dialect = tx.link().dialect();
-    let inserted = execute!(tx.link(), sqlx::query(INSERT_EVENTS.of(dialect)).bind(rows.as_str()));
-    if inserted == events.len() as u64 {
+    if insert_events(tx, events).await? == events.len() as u64 {
         return Ok(vec![EventFate::Stored; events.len()]);
     }
-    let sql = WHICH_STORED.of(dialect);
-    let stored: Vec<(Text<EventId>,)> =
-        on!(tx.link(), |db| sqlx::query_as(sql).bind(rows.as_str()).fetch_all(&mut *db).await?);
-    let stored: HashSet<EventId> = stored.into_iter().map(|(Text(id),)| id).collect();
+    let stored = which_stored(tx, events).await?;
     let fate = |event: &&NewEvent| if stored.contains(&event.id) { EventFate::Stored } else { EventFate::KnownBefore };
     Ok(events.iter().map(fate).collect())
+}
+
+/// Returns how many were new.
+async fn insert_events(tx: &mut Tx, events: &[&NewEvent]) -> Result<u64, StoreError> {
+    let mut inserted = 0;
+    for (sql, chunk) in INSERT_EVENTS.statements(events) {
+        inserted += on!(tx.link(), |db| {
+            let mut query = sqlx::query(sql);
+            for event in chunk {
+                query = query
+                    .bind(Text(event.id))
+                    .bind(Text(event.device_id))
+                    .bind(Millis(event.published_at))
+                    .bind(identity_text(event))
+                    .bind(Millis(event.time))
+                    .bind(time_source_word(event.time_source))
+                    .bind(Millis(event.received_at))
+                    .bind(event.door.as_str())
+                    .bind(event.name.as_str())
+                    .bind(event.data.as_deref())
+                    .bind(event.vendor_event_id.as_deref());
+            }
+            query.execute(&mut *db).await?.rows_affected()
+        });
+    }
+    Ok(inserted)
+}
+
+/// Of each event there is a row, but perhaps of an earlier delivery: the id tells.
+async fn which_stored(tx: &mut Tx, events: &[&NewEvent]) -> Result<HashSet<EventId>, StoreError> {
+    let rows: Vec<_> = events
+        .iter()
+        .map(|event| (event.device_id, event.published_at.millis(), identity_text(event), event.id))
+        .collect();
+    let rows = serde_json::to_string(&rows).expect("ids, text and numbers");
+    let sql = WHICH_STORED.of(tx.link().dialect());
+    let stored: Vec<(Text<EventId>,)> =
+        on!(tx.link(), |db| sqlx::query_as(sql).bind(rows).fetch_all(&mut *db).await?);
+    Ok(stored.into_iter().map(|(Text(id),)| id).collect())
 }
 
 /// One statement may touch a row once (PostgreSQL insists), so of several points for one instant
@@ -124,7 +145,7 @@ async fn write_points<'e>(tx: &mut Tx, events: impl Iterator<Item = &'e NewEvent
         for new in &event.points {
             let row = PointRow::of(event, new);
             match chosen.entry((event.device_id, &new.point.key, new.time)) {
-                std::collections::hash_map::Entry::Occupied(mut earlier) if earlier.get().3 <= row.3 => {
+                std::collections::hash_map::Entry::Occupied(mut earlier) if earlier.get().received_at <= row.received_at => {
                     earlier.insert(row);
                 }
                 std::collections::hash_map::Entry::Occupied(_) => {}
@@ -134,44 +155,45 @@ async fn write_points<'e>(tx: &mut Tx, events: impl Iterator<Item = &'e NewEvent
             }
         }
     }
-    if chosen.is_empty() {
-        return Ok(());
-    }
     let rows: Vec<PointRow<'_>> = chosen.into_values().collect();
-    let rows = serde_json::to_string(&rows).expect("ids, text and finite numbers");
-    let sql = INSERT_POINTS.of(tx.link().dialect());
-    execute!(tx.link(), sqlx::query(sql).bind(rows.as_str()));
+    for (sql, chunk) in INSERT_POINTS.statements(&rows) {
+        on!(tx.link(), |db| {
+            let mut query = sqlx::query(sql);
+            for row in chunk {
+                query = query
+                    .bind(Text(row.device_id))
+                    .bind(row.key.as_str())
+                    .bind(Millis(row.time))
+                    .bind(Millis(row.received_at))
+                    .bind(row.value.number)
+                    .bind(row.value.other.as_deref());
+            }
+            query.execute(&mut *db).await?;
+        });
+    }
     Ok(())
 }
 
-impl<'a> EventRow<'a> {
-    fn of(event: &'a NewEvent) -> Self {
-        use base64::Engine as _;
-        let identity = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(event.identity.as_bytes());
-        let time_source = match event.time_source {
-            TimeSource::Device => "device",
-            TimeSource::Cloud => "cloud",
-        };
-        Self(
-            event.id,
-            event.device_id,
-            event.published_at.millis(),
-            identity,
-            event.time.millis(),
-            time_source,
-            event.received_at.millis(),
-            event.door.as_str(),
-            &event.name,
-            event.data.as_deref(),
-            event.vendor_event_id.as_deref(),
-        )
+fn identity_text(event: &NewEvent) -> String {
+    URL_SAFE_NO_PAD.encode(event.identity.as_bytes())
+}
+
+const fn time_source_word(source: TimeSource) -> &'static str {
+    match source {
+        TimeSource::Device => "device",
+        TimeSource::Cloud => "cloud",
     }
 }
 
 impl<'a> PointRow<'a> {
     fn of(event: &NewEvent, new: &'a NewPoint) -> Self {
-        let StoredValue { number, other } = StoredValue::from(&new.point.value);
-        Self(event.device_id, &new.point.key, new.time.millis(), event.received_at.millis(), number, other)
+        Self {
+            device_id: event.device_id,
+            key: &new.point.key,
+            time: new.time,
+            received_at: event.received_at,
+            value: StoredValue::from(&new.point.value),
+        }
     }
 }
 
