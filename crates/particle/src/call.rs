@@ -1,5 +1,6 @@
 //! Calling a function: one request, at most once, and a word for what is proven afterwards.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
@@ -13,6 +14,7 @@ use crate::answer::{Answer, Lost};
 use crate::classify::{self, CallReply};
 use crate::connection::{Connection, Renewal, Unready};
 use crate::request::{CloudRequest, Purpose};
+use crate::token::Token;
 use crate::wire;
 
 impl From<Unready> for CallOutcome {
@@ -54,6 +56,17 @@ impl Connection {
             Err(Lost::NeverLeft) => return CallOutcome::NotSent(NotSent::ConnectionFailed),
             Err(Lost::AfterDeparture | Lost::TooLarge | Lost::Deadline) => return CallOutcome::Unknown,
         };
+        self.outcome_of(&answer, permit.cloud_device_id(), &token, departed_at)
+            .await
+    }
+
+    async fn outcome_of(
+        &self,
+        answer: &Answer,
+        device: &CloudDeviceId,
+        token: &Arc<Token>,
+        departed_at: std::time::Instant,
+    ) -> CallOutcome {
         match classify::call(answer.status.as_u16(), &answer.body) {
             CallReply::Returned(value) => CallOutcome::Returned(value),
             CallReply::Refused(refusal) => CallOutcome::Refused(refusal),
@@ -61,19 +74,14 @@ impl Connection {
                 retry_after: self.limit_remaining(),
             },
             CallReply::Uncertain => CallOutcome::Unknown,
-            CallReply::NotFound => CallOutcome::Refused(self.what_was_not_found(permit.cloud_device_id()).await),
-            CallReply::TokenRefused => match self.renew(&token).await {
+            CallReply::NotFound => CallOutcome::Refused(self.what_was_not_found(device).await),
+            CallReply::TokenRefused => match self.renew(token).await {
                 Renewal::Renewed => JUDGE_AGAIN,
                 Renewal::Failed(Unready::CredentialRejected) => CallOutcome::Refused(CloudRefusal::CredentialRejected),
                 Renewal::Failed(unready) => unready.into(),
             },
-            CallReply::Silent => {
-                let waited = self.clock.instant().duration_since(departed_at);
-                match self.was_offline(permit.cloud_device_id(), &answer, waited).await {
-                    true => CallOutcome::DeviceOffline,
-                    false => CallOutcome::Unknown,
-                }
-            }
+            CallReply::Silent if self.was_offline(device, answer, departed_at).await => CallOutcome::DeviceOffline,
+            CallReply::Silent => CallOutcome::Unknown,
         }
     }
 
@@ -96,7 +104,13 @@ impl Connection {
 
     /// Whether the cloud knows that the device was not connected when we sent: it is not now, and
     /// has not been heard since (design.md §4). Reads the device once.
-    pub(crate) async fn was_offline(&self, id: &CloudDeviceId, answer: &Answer, waited: Duration) -> bool {
+    pub(crate) async fn was_offline(
+        &self,
+        id: &CloudDeviceId,
+        answer: &Answer,
+        departed_at: std::time::Instant,
+    ) -> bool {
+        let waited = self.clock.instant().duration_since(departed_at);
         // `Date` is cut off to the second, so this is never later than the true moment of sending.
         let Some(sent_at) = answer.date().map(|date| date - waited) else {
             return false;

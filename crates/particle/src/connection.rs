@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ostler_app::device_cloud::{CloudConnection, CloudCredential, CloudError};
+use ostler_app::device_cloud::{CloudCredential, CloudError};
 use ostler_core::port::{Clock, Entropy};
 use tokio::time::timeout_at;
 use tracing::error;
@@ -271,29 +271,4 @@ impl Connection {
             );
         }
     }
-}
-
-/// Whether two settings mean the same connection, so that re-announcing one keeps its state.
-pub(crate) fn same_settings(one: &CloudConnection, other: &CloudConnection) -> bool {
-    use secrecy::ExposeSecret;
-    use subtle::ConstantTimeEq;
-    let same = |one: &str, other: &str| bool::from(one.as_bytes().ct_eq(other.as_bytes()));
-    let same_credential = match (&one.credential, &other.credential) {
-        (CloudCredential::Token(one), CloudCredential::Token(other)) => {
-            same(one.expose_secret(), other.expose_secret())
-        }
-        (
-            CloudCredential::Client {
-                client_id: one_id,
-                client_secret: one_secret,
-            },
-            CloudCredential::Client {
-                client_id: other_id,
-                client_secret: other_secret,
-            },
-        ) => one_id == other_id && same(one_secret.expose_secret(), other_secret.expose_secret()),
-        (CloudCredential::Token(_), CloudCredential::Client { .. })
-        | (CloudCredential::Client { .. }, CloudCredential::Token(_)) => false,
-    };
-    same_credential && one.base_url == other.base_url && one.cloud_product == other.cloud_product
 }

@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ostler_app::device_cloud::CloudConnection;
+use ostler_app::device_cloud::{CloudConnection, CloudCredential};
 use ostler_core::id::ProductId;
+use secrecy::ExposeSecret;
+use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
-use crate::connection::{Connection, same_settings};
+use crate::connection::Connection;
 
 pub(crate) struct Links {
     links: RwLock<HashMap<ProductId, Link>>,
@@ -81,4 +83,27 @@ impl Links {
             changes.changed().await.expect("self holds the sender");
         }
     }
+}
+
+/// Whether two settings mean the same connection, so that re-announcing one keeps its state.
+fn same_settings(one: &CloudConnection, other: &CloudConnection) -> bool {
+    let same = |one: &str, other: &str| bool::from(one.as_bytes().ct_eq(other.as_bytes()));
+    let same_credential = match (&one.credential, &other.credential) {
+        (CloudCredential::Token(one), CloudCredential::Token(other)) => {
+            same(one.expose_secret(), other.expose_secret())
+        }
+        (
+            CloudCredential::Client {
+                client_id: one_id,
+                client_secret: one_secret,
+            },
+            CloudCredential::Client {
+                client_id: other_id,
+                client_secret: other_secret,
+            },
+        ) => one_id == other_id && same(one_secret.expose_secret(), other_secret.expose_secret()),
+        (CloudCredential::Token(_), CloudCredential::Client { .. })
+        | (CloudCredential::Client { .. }, CloudCredential::Token(_)) => false,
+    };
+    same_credential && one.base_url == other.base_url && one.cloud_product == other.cloud_product
 }

@@ -1,16 +1,19 @@
 //! Reading a variable from the device. A read does not act, but it costs, and tells: it needs a
 //! permit like a call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ostler_app::device_cloud::ReadOutcome;
+use ostler_core::id::CloudDeviceId;
 use ostler_core::policy::ReadPermit;
 use tokio::time::{Instant, timeout_at};
 
-use crate::answer::Lost;
+use crate::answer::{Answer, Lost};
 use crate::classify::{self, ReadReply};
 use crate::connection::{Connection, Renewal, Unready};
 use crate::request::{CloudRequest, Purpose};
+use crate::token::Token;
 
 impl From<Unready> for ReadOutcome {
     fn from(unready: Unready) -> Self {
@@ -42,6 +45,17 @@ impl Connection {
             Err(Lost::NeverLeft | Lost::AfterDeparture | Lost::TooLarge) => return ReadOutcome::Unavailable,
             Err(Lost::Deadline) => return ReadOutcome::NoAnswer,
         };
+        self.read_outcome_of(&answer, permit.cloud_device_id(), &token, departed_at)
+            .await
+    }
+
+    async fn read_outcome_of(
+        &self,
+        answer: &Answer,
+        device: &CloudDeviceId,
+        token: &Arc<Token>,
+        departed_at: std::time::Instant,
+    ) -> ReadOutcome {
         match classify::read(answer.status.as_u16(), &answer.body) {
             ReadReply::Value(value) => ReadOutcome::Value(value),
             ReadReply::NotFound => ReadOutcome::VariableUnknown,
@@ -49,17 +63,12 @@ impl Connection {
             ReadReply::Limited => ReadOutcome::RateLimited {
                 retry_after: self.limit_remaining(),
             },
-            ReadReply::TokenRefused => match self.renew(&token).await {
+            ReadReply::TokenRefused => match self.renew(token).await {
                 Renewal::Renewed => ReadOutcome::PermitLapsed,
                 Renewal::Failed(unready) => unready.into(),
             },
-            ReadReply::Silent => {
-                let waited = self.clock.instant().duration_since(departed_at);
-                match self.was_offline(permit.cloud_device_id(), &answer, waited).await {
-                    true => ReadOutcome::DeviceOffline,
-                    false => ReadOutcome::NoAnswer,
-                }
-            }
+            ReadReply::Silent if self.was_offline(device, answer, departed_at).await => ReadOutcome::DeviceOffline,
+            ReadReply::Silent => ReadOutcome::NoAnswer,
         }
     }
 }

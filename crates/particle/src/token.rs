@@ -113,6 +113,21 @@ struct Hold {
     fault: MintFault,
 }
 
+impl Hold {
+    /// The fault that still stands at `now`.
+    fn at(self, now: Instant) -> Option<MintFault> {
+        if self.until <= now {
+            return None;
+        }
+        Some(match self.fault {
+            MintFault::Limited { .. } => MintFault::Limited {
+                retry_after: Some(self.until - now),
+            },
+            fault @ (MintFault::Rejected | MintFault::HeldBack | MintFault::Unreachable) => fault,
+        })
+    }
+}
+
 /// After so many refusals only a new credential helps.
 const REJECTIONS_MAX: u32 = 4;
 
@@ -216,10 +231,8 @@ impl TokenCell {
         {
             return last.clone();
         }
-        if let Some(hold) = flight.hold
-            && self.clock.instant() < hold.until
-        {
-            return Err(hold.fault);
+        if let Some(fault) = flight.hold.and_then(|hold| hold.at(self.clock.instant())) {
+            return Err(fault);
         }
         let result = self.mint(&mut flight, cause).await;
         flight.last = Some(result.clone());
@@ -274,15 +287,10 @@ impl TokenCell {
     }
 
     fn hold_after(&self, flight: &mut Flight, fault: MintFault) {
-        let now = self.clock.instant();
         let pause = match fault {
             MintFault::Rejected => {
                 flight.rejections += 1;
-                error!(
-                    client.id = %self.credential.client_id,
-                    "the device cloud refuses the credential of client {}; it is left alone for a while, lest this address be locked out",
-                    self.credential.client_id
-                );
+                self.alarm();
                 self.rejected_pause(flight.rejections)
             }
             MintFault::Limited { retry_after } => {
@@ -290,15 +298,16 @@ impl TokenCell {
             }
             MintFault::HeldBack | MintFault::Unreachable => return,
         };
-        flight.hold = Some(Hold {
-            until: now + pause,
-            fault: match fault {
-                MintFault::Limited { .. } => MintFault::Limited {
-                    retry_after: Some(pause),
-                },
-                MintFault::Rejected | MintFault::HeldBack | MintFault::Unreachable => fault,
-            },
-        });
+        let until = self.clock.instant() + pause;
+        flight.hold = Some(Hold { until, fault });
+    }
+
+    fn alarm(&self) {
+        let client_id = &self.credential.client_id;
+        error!(
+            client.id = %client_id,
+            "the device cloud refuses client {client_id}; it is left alone for a while, lest this address be locked out"
+        );
     }
 
     fn rejected_pause(&self, rejections: u32) -> Duration {
