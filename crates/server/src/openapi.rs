@@ -3,6 +3,7 @@
 //! A route with an operation comes in through `routes!`, so that it cannot be served without being
 //! described; pages and machine-read text, which are no operations, are added to the plain router.
 
+mod completion;
 mod examples;
 
 use std::sync::LazyLock;
@@ -78,6 +79,12 @@ pub fn openapi() -> OpenApi {
         .description(Some("An access token (RFC 6750)"))
         .build();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let ingest = Http::builder()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("A product's ingest secret"))
+        .build();
+    components.add_security_scheme("ingest", SecurityScheme::Http(ingest));
+    completion::complete(&mut document);
     document
 }
 

@@ -1,12 +1,13 @@
 //! The refusals that operations share, for the OpenAPI document.
 //!
-//! A status says little; the codes that come with it are named, from the one list of codes.
+//! A status says little; the codes that come with it are named. What each means is said once, where a
+//! problem's `type` leads (`/problems/<code>`).
 
 use std::collections::BTreeMap;
 
 use http::StatusCode;
 use utoipa::IntoResponses;
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{Content, ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use crate::problem::Code;
 
@@ -25,6 +26,18 @@ pub struct Conflicting;
 /// Of an operation that asks the device cloud, and answers whatever comes of it.
 pub struct Cloud;
 
+/// Of an operation that some grants on a device cover and others do not.
+pub struct Granted;
+
+/// Of an operation at whose door a secret is shown that is no access token.
+pub struct Door;
+
+/// Of an operation that checks a password.
+pub struct SignIn;
+
+/// Of the OAuth endpoints, which answer their own way when the request is at fault.
+pub struct OAuthEndpoint;
+
 macro_rules! refusals {
     ($($kind:ident: $($code:ident),+;)+) => {
         $(impl IntoResponses for $kind {
@@ -41,6 +54,10 @@ refusals! {
     Named: NotFound;
     Conflicting: Conflict;
     Cloud: CloudRefused, CloudUnavailable;
+    SignIn: Unauthenticated, RateLimited, Internal, Overloaded;
+    OAuthEndpoint: RequestTimeout, TooLarge, RateLimited, Internal, Overloaded;
+    Granted: InsufficientScope, FunctionNotGranted;
+    Door: InvalidRequest, Unauthenticated, RequestTimeout, TooLarge, RateLimited, Internal, Overloaded;
 }
 
 /// One response for each status, which names its codes.
@@ -53,7 +70,11 @@ pub fn responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
 }
 
 fn response(codes: &[Code]) -> Response {
-    let sentences: Vec<String> = codes.iter().map(|code| format!("`{}`: {}", code.as_str(), code.meaning())).collect();
-    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    ResponseBuilder::new().description(sentences.join(" ")).content("application/problem+json", problem).build()
+    let names: Vec<String> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
+    ResponseBuilder::new().description(names.join(", ")).content("application/problem+json", problem_content()).build()
+}
+
+/// The body of every refusal.
+pub fn problem_content() -> Content {
+    ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build()
 }

@@ -36,14 +36,14 @@ async fn routing_refuses_with_problem_documents() {
 #[tokio::test]
 async fn an_id_that_does_not_parse_looks_like_one_that_nobody_has() {
     let router = world().router();
-    let unknown = get_path(&router, "/v1/devices/dev_01h455vb4pex5vsknk084sn02q").await;
+    let unknown = get_path(&router, "/v1/things/dev_01h455vb4pex5vsknk084sn02q").await;
     for id in [
         "dev_nonsense",
         "cus_01h455vb4pex5vsknk084sn02q",
         "%ff",
         "e00fce68a1b2c3d4e5f60718",
     ] {
-        let answer = get_path(&router, &format!("/v1/devices/{id}")).await;
+        let answer = get_path(&router, &format!("/v1/things/{id}")).await;
         let without_id = |answer: &Answer| {
             let mut document = answer.json();
             document.as_object_mut().unwrap().remove("request_id");
@@ -326,10 +326,10 @@ async fn every_answer_carries_an_id_and_careful_header_fields() {
 #[tokio::test]
 async fn metrics_count_by_route_and_exist_only_for_those_who_may_look() {
     let router = world().router();
-    get_path(&router, "/v1/devices/dev_secret?token=abc").await;
+    get_path(&router, "/v1/things/dev_secret?token=abc").await;
     let text = get_path(&router, "/metrics").await.text;
     assert!(
-        text.contains(r#"ostler_http_requests_total{method="GET",route="/v1/devices/{id}",status="404"}"#),
+        text.contains(r#"ostler_http_requests_total{method="GET",route="/v1/things/{id}",status="404"}"#),
         "{text}"
     );
     assert!(!text.contains("dev_secret") && !text.contains("token=abc"));

@@ -32,6 +32,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::house::idle_app;
+
 pub fn limits() -> Limits {
     Config::load(None, &std::collections::BTreeMap::new()).unwrap().0.limits
 }
@@ -61,7 +63,11 @@ pub fn world() -> World {
 
 impl World {
     pub fn state(&self) -> ServerState {
-        ServerState::new(Frame {
+        ServerState::new(self.frame(), idle_app())
+    }
+
+    pub fn frame(&self) -> Frame {
+        Frame {
             public_url: "https://api.example.com".parse().unwrap(),
             trusted_proxies: self.trusted_proxies.iter().map(|text| text.parse().unwrap()).collect(),
             rates: RateLimits::new(&self.limits),
@@ -73,7 +79,7 @@ impl World {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
             stopping: self.stopping.clone(),
-        })
+        }
     }
 
     pub fn router(self) -> Router {
@@ -88,7 +94,7 @@ impl World {
             .route("/v1/echo", post(echo))
             .route("/v1/form", post(form))
             .route("/v1/query", get(query))
-            .route("/v1/devices/{id}", get(device))
+            .route("/v1/things/{id}", get(thing))
             .route("/v1/address", get(address))
             .route(
                 "/v1/panic",
@@ -212,7 +218,7 @@ async fn query(Query(echo): Query<Echo>) -> Json<Echo> {
     Json(echo)
 }
 
-async fn device(State(_): State<ServerState>, Path(_): Path<DeviceId>) -> Problem {
+async fn thing(State(_): State<ServerState>, Path(_): Path<DeviceId>) -> Problem {
     Problem::not_found()
 }
 

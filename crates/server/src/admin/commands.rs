@@ -48,6 +48,7 @@ pub struct CommandsQuery {
     device: Option<DeviceId>,
     #[param(value_type = Option<String>)]
     customer: Option<CustomerId>,
+    #[param(inline)]
     status: Option<StatusWord>,
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
