@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use ostler_app::device_cloud::{DeviceCloud, ReadOutcome};
-use ostler_core::command::{CallOutcome, CloudRefusal};
+use ostler_app::device_cloud::{DeviceCloud, ReadOutcome, StreamItem};
+use ostler_core::command::{CallOutcome, CloudRefusal, NotSent};
 use serde_json::{Value, json};
 
 use crate::permits::{BARN_3, call_permit, read_permit};
@@ -165,4 +165,63 @@ async fn hooked_events_are_read_as_the_fixtures_deliver_them() {
         read += 1;
     }
     assert!(read >= 4, "only {read} deliveries were tried");
+}
+
+#[tokio::test]
+async fn the_stream_is_read_as_the_fixture_writes_it() {
+    let fixture = fixture("stream.json");
+    let pieces = fixture["wire"].as_array().unwrap().iter();
+    let wire: String = pieces.map(|piece| piece.as_str().unwrap()).collect();
+    let stub = Stub::minting(move |_| Told::text(200, &wire)).await;
+    let adapter = Adapter::new(&stub.base_url, client("secret"));
+    let mut items = adapter.particle.events(adapter.product_id);
+    assert!(matches!(items.recv().await, Some(StreamItem::Connected)));
+    for expected in fixture["published"].as_array().unwrap() {
+        let event = loop {
+            match items.recv().await.unwrap() {
+                StreamItem::Event(event) => break event,
+                StreamItem::Heartbeat => {}
+                other @ (StreamItem::Connected | StreamItem::Disconnected { .. }) => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(event.name, expected["name"].as_str().unwrap());
+        assert_eq!(event.data.as_deref(), expected["data"].as_str());
+        assert_eq!(event.source.unwrap().as_str(), expected["coreid"]);
+        assert_eq!(event.published_at, "2030-05-01T10:00:00.123Z".parse().unwrap());
+    }
+    let asked = stub.asked();
+    assert_eq!(
+        (asked[1].method.as_str(), asked[1].path.as_str()),
+        ("GET", "/v1/products/40123/events")
+    );
+}
+
+#[tokio::test]
+async fn the_token_endpoint_is_understood_as_the_fixture_writes_it() {
+    let table = [
+        ("a product client gets a product token", true),
+        ("a lifetime may be asked for", true),
+        ("a wrong client secret", false),
+        ("no grant type", false),
+    ];
+    let exchanges = fixture("tokens.json")["exchanges"].as_array().unwrap().clone();
+    for (name, accepted) in table {
+        let exchange = exchanges.iter().find(|exchange| exchange["name"] == name).unwrap();
+        let response = exchange["response"].clone();
+        let stub = Stub::start(move |asked| {
+            let status = u16::try_from(response["status"].as_u64().unwrap()).unwrap();
+            if asked.is_mint() {
+                Told::json(status, &response["json"])
+            } else {
+                Told::text(200, r#"{"return_value":1}"#)
+            }
+        })
+        .await;
+        let adapter = Adapter::new(&stub.base_url, client("secret"));
+        let expected = match accepted {
+            true => CallOutcome::Returned(1),
+            false => CallOutcome::NotSent(NotSent::CredentialRejected),
+        };
+        assert_eq!(adapter.call().await, expected, "{name}");
+    }
 }

@@ -2,6 +2,7 @@
 //! nothing. It speaks just enough HTTP/1.1 to be spoken to, and remembers what it was asked.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,6 +36,8 @@ pub enum Told {
     },
     /// Answers, and closes the connection right after.
     AnswerAndClose { status: u16, body: String },
+    /// Answers with a body after this while.
+    Late { after: Duration, body: String },
     /// Closes without a word.
     Close,
     /// Says nothing, for ever.
@@ -64,7 +67,9 @@ impl Told {
                 headers.push((name, value.into()));
                 Self::Answer { status, headers, body }
             }
-            Self::AnswerAndClose { .. } | Self::Close | Self::Hang => panic!("only an answer has headers"),
+            Self::AnswerAndClose { .. } | Self::Late { .. } | Self::Close | Self::Hang => {
+                panic!("only an answer has headers")
+            }
         }
     }
 }
@@ -140,6 +145,10 @@ async fn serve(mut socket: TcpStream, answers: Arc<Answers>, log: Arc<Mutex<Vec<
         let (status, headers, body, close) = match answers(&asked) {
             Told::Answer { status, headers, body } => (status, headers, body, false),
             Told::AnswerAndClose { status, body } => (status, Vec::new(), body, true),
+            Told::Late { after, body } => {
+                tokio::time::sleep(after).await;
+                (200, Vec::new(), body, false)
+            }
             Told::Close => return,
             Told::Hang => std::future::pending().await,
         };

@@ -40,6 +40,26 @@ async fn a_hundred_calls_at_once_mint_one_token() {
 }
 
 #[tokio::test]
+async fn a_caller_who_goes_away_while_a_token_is_minted_does_not_lose_it() {
+    let stub = Stub::start(|asked| {
+        if asked.is_mint() {
+            Told::Late {
+                after: Duration::from_millis(300),
+                body: format!(r#"{{"access_token":"{:040x}","expires_in":7200}}"#, 1),
+            }
+        } else {
+            returned(1)
+        }
+    })
+    .await;
+    let adapter = Adapter::new(&stub.base_url, client("secret"));
+    let early = adapter.call_within(Duration::from_millis(30)).await;
+    assert_eq!(early, CallOutcome::NotSent(NotSent::ConnectionFailed));
+    assert_eq!(adapter.call_judged_again().await, CallOutcome::Returned(1));
+    assert_eq!(stub.mints(), 1);
+}
+
+#[tokio::test]
 async fn a_token_is_renewed_before_it_expires_and_nobody_waits_for_it() {
     let mints = AtomicUsize::new(0);
     let stub = Stub::start(move |asked| {
