@@ -2,35 +2,11 @@
 //! model never says anything else than the database.
 
 use std::sync::Arc;
-use std::sync::Mutex;
 
 use ostler_core::grant::GrantSource;
 use ostler_store::{FaultPlan, FaultPoint, IntentRecorded, StoreError};
 
-use super::world::{NOW, Place, World, said};
-
-/// Strikes where it is told, as often as it is told.
-#[derive(Default)]
-struct Armed(Mutex<Vec<FaultPoint>>);
-
-impl Armed {
-    fn arm(&self, points: &[FaultPoint]) {
-        self.0.lock().unwrap().extend_from_slice(points);
-    }
-}
-
-impl FaultPlan for Armed {
-    fn strikes(&self, point: FaultPoint) -> bool {
-        let mut armed = self.0.lock().unwrap();
-        match armed.iter().position(|each| *each == point) {
-            Some(index) => {
-                armed.remove(index);
-                true
-            }
-            None => false,
-        }
-    }
-}
+use super::world::{Armed, NOW, Place, World, said};
 
 async fn worlds() -> Vec<(World, Arc<Armed>)> {
     let mut worlds = Vec::new();

@@ -12,6 +12,7 @@ mod instances;
 mod group_commit;
 mod ledger;
 mod migrations;
+mod model;
 mod products;
 mod registry;
 mod telemetry;

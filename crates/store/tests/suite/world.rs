@@ -1,8 +1,8 @@
 //! One installation for one test, and builders that say only what matters to it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ostler_core::grant::{Allowance, Grant, GrantSource};
@@ -13,8 +13,8 @@ use ostler_core::port::Entropy;
 use ostler_core::product_file::ProductFile;
 use ostler_core::time::Timestamp;
 use ostler_store::{
-    Actor, Applied, By, DeviceImported, MIGRATIONS, MasterKey, MasterKeys, NewCommand, NewCustomer, NewDevice, Said,
-    Store, StoreOptions,
+    Actor, Applied, By, DeviceImported, FaultPlan, FaultPoint, MIGRATIONS, MasterKey, MasterKeys, NewCommand,
+    NewCustomer, NewDevice, Said, Store, StoreOptions,
 };
 use ostler_testkit::{Database, Postgres, Scratch};
 use sha2::{Digest as _, Sha256};
@@ -77,6 +77,33 @@ impl Counting {
         let mut byte = [0];
         self.fill(&mut byte);
         byte[0] % bound
+    }
+}
+
+/// Strikes where it is told, as often as it is told.
+#[derive(Default)]
+pub struct Armed(Mutex<Vec<FaultPoint>>);
+
+impl Armed {
+    pub fn disarm(&self) {
+        self.0.lock().unwrap().clear();
+    }
+
+    pub fn arm(&self, points: &[FaultPoint]) {
+        self.0.lock().unwrap().extend_from_slice(points);
+    }
+}
+
+impl FaultPlan for Armed {
+    fn strikes(&self, point: FaultPoint) -> bool {
+        let mut armed = self.0.lock().unwrap();
+        match armed.iter().position(|each| *each == point) {
+            Some(index) => {
+                armed.remove(index);
+                true
+            }
+            None => false,
+        }
     }
 }
 
