@@ -17,7 +17,7 @@ use crate::error::StoreError;
 use crate::ingest_secrets;
 use crate::lock::{InstallationLock, LockError};
 use crate::migrate::MIGRATIONS;
-use crate::products;
+use crate::registration_keys;
 use crate::sealed::{Place, UnsealError};
 use crate::tx::on;
 use crate::value::{Digest, Text};
@@ -118,7 +118,7 @@ impl Store {
         }
         for (Text(product_id), sealed) in keys {
             let row = product_id.to_string();
-            self.try_open(&mut report, "the registration key", product_id, products::key_place(&row), &sealed);
+            self.try_open(&mut report, "the registration key", product_id, registration_keys::key_place(&row), &sealed);
         }
         for (Text(product_id), Digest(digest), sealed) in doors {
             let row = ingest_secrets::row_name(product_id, &digest);
