@@ -68,7 +68,6 @@ impl Event {
             wire["userid"] = json!(self.owner.as_ref().map(Owner::as_str));
             wire["version"] = json!(self.firmware_version);
             wire["productID"] = json!(product);
-            wire["public"] = json!(!self.private);
         }
         wire
     }

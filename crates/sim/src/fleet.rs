@@ -2,6 +2,9 @@
 //! executes functions on them. In simulated time it steps from one due moment to the next, so that a
 //! run depends on the seed and the advances only.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use crate::device::Loop;
 use crate::faults::FaultKind;
 use crate::id::DeviceId;
@@ -18,35 +21,45 @@ impl World {
     /// there is not made up for.
     pub(crate) fn run_due(&mut self) {
         let now = self.now();
-        while let Some((id, _)) = self.next_due().filter(|(_, due_at)| *due_at <= now) {
+        let due: Vec<DeviceId> = self
+            .registry
+            .devices
+            .values()
+            .filter(|device| device.next_turn_at <= now)
+            .map(|device| device.id.clone())
+            .collect();
+        for id in due {
             self.turn(&id, now);
         }
     }
 
     /// Moves the clock. Simulated devices live through the time; real ones wake up later.
     pub(crate) fn advance(&mut self, by_ms: i64) {
-        if !self.clock.is_simulated() {
-            self.clock.advance(by_ms);
-            for device in self.registry.devices.values_mut() {
-                device.next_turn_at += by_ms;
-            }
+        if self.clock.is_simulated() {
+            self.live_until(self.now() + by_ms);
             return;
         }
-        let target = self.now() + by_ms;
-        while let Some((id, due_at)) = self.next_due().filter(|(_, due_at)| *due_at <= target) {
-            self.clock.advance((due_at - self.now()).max(0));
-            self.turn(&id, due_at);
+        self.clock.advance(by_ms);
+        for device in self.registry.devices.values_mut() {
+            device.next_turn_at += by_ms;
         }
-        self.clock.advance(target - self.now());
     }
 
-    fn next_due(&self) -> Option<(DeviceId, i64)> {
-        let next = self
+    /// Turn by turn, in the order of time; those of one moment in the order of their ids.
+    fn live_until(&mut self, target: i64) {
+        let mut waiting: BinaryHeap<Reverse<(i64, DeviceId)>> = self
             .registry
             .devices
             .values()
-            .min_by_key(|device| device.next_turn_at)?;
-        Some((next.id.clone(), next.next_turn_at))
+            .map(|device| Reverse((device.next_turn_at, device.id.clone())))
+            .collect();
+        while let Some(Reverse((due_at, id))) = waiting.pop().filter(|next| next.0.0 <= target) {
+            self.clock.advance((due_at - self.now()).max(0));
+            self.turn(&id, due_at);
+            let next = self.registry.devices.get(&id).map(|device| device.next_turn_at);
+            waiting.extend(next.map(|at| Reverse((at, id))));
+        }
+        self.clock.advance(target - self.now());
     }
 
     fn turn(&mut self, id: &DeviceId, at_ms: i64) {

@@ -1,9 +1,10 @@
 //! The real npm package `particle-api-js` against the simulated cloud: log in, list, call, read,
-//! publish, stream, hooks. The steps are in `tests/particle-api-js/main-job.mjs`.
+//! publish, stream, hooks, customers. The steps are in `tests/particle-api-js/*.mjs`.
 
 use std::path::Path;
 use std::process::Stdio;
 
+use ostler_sim::CredentialKind;
 use tokio::process::Command;
 
 use crate::support::{Cloud, quiet};
@@ -19,20 +20,21 @@ async fn the_vendors_javascript_client_works_with_the_simulated_cloud() {
     }
     let cloud = Cloud::with(quiet()).await;
     let (facts, device) = (cloud.handle.facts(), cloud.device("thermostat"));
-    let mut script = Command::new("node");
-    script
-        .current_dir(&folder)
-        .args([
-            "main-job.mjs",
-            &cloud.sim.base_url(),
-            &facts.username,
-            &facts.password,
-            "thermostat",
-        ])
-        .arg(device.as_str());
-    run(&mut script).await;
+    let client = cloud.product("thermostat");
+    let script = async |name: &str, account: [&str; 2]| {
+        let mut script = Command::new("node");
+        script
+            .current_dir(&folder)
+            .arg(name)
+            .arg(cloud.sim.base_url())
+            .args(account);
+        run(script.args(["thermostat", device.as_str()])).await;
+    };
+    script("main-job.mjs", [&facts.username, &facts.password]).await;
+    script("customers.mjs", [&client.client_id, &client.client_secret]).await;
     let acts = cloud.handle.acts(0);
-    assert_eq!(acts.iter().map(|act| act.argument.as_str()).collect::<Vec<_>>(), ["24"]);
+    let seen: Vec<_> = acts.iter().map(|act| (act.argument.as_str(), act.credential)).collect();
+    assert_eq!(seen, [("24", CredentialKind::User), ("19", CredentialKind::Customer)]);
 }
 
 async fn run(command: &mut Command) {

@@ -13,7 +13,6 @@ pub(super) async fn user(State(cloud): Shared, call: Call) -> Answer {
     let user = world.registry.users.get(&id).ok_or(Refusal::UnknownToken)?;
     ok(json!({
         "username": user.username,
-        "subscription_ids": [],
         "account_info": {},
         "mfa": {"enabled": user.otp.is_some()},
         "scim_provisioned": false,

@@ -24,8 +24,8 @@ pub(super) async fn list(State(cloud): Shared, call: Call) -> Answer {
 
 pub(super) async fn get(State(cloud): Shared, Path(id): Path<String>, call: Call) -> Answer {
     let world = cloud.world();
-    let (id, view) = world.visible_device(&call.credentials, &id)?;
-    ok(world.device_wire(&world.registry.devices[&id], view))
+    let id = world.visible_device(&call.credentials, &id)?;
+    ok(world.device_wire(&world.registry.devices[&id], DeviceView::Plain))
 }
 
 /// One route for every edit; the answer names what was changed.

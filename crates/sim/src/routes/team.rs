@@ -132,7 +132,7 @@ fn scopes(call: &Call) -> Result<BTreeSet<String>, Refusal> {
 fn with_new_token(world: &mut World, username: &str) -> Value {
     let principal = Principal::ApiUser(username.to_owned());
     world.revoke_tokens_of(&principal);
-    let token = world.mint_token(principal, "__PASSWORD_ONLY__", TokenLife::Forever);
+    let token = world.mint_token(principal, "particle", TokenLife::Forever);
     json!({
         "username": username,
         "is_programmatic": true,

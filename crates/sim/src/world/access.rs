@@ -1,9 +1,9 @@
 //! Who may do what (reference §2.5). Routes ask here and never look at a principal themselves, so
 //! that the table of token kinds stands in one place.
 
-use super::{ClientHome, Device, DeviceView, Principal, ProductRole, World};
+use super::{ClientHome, Device, Owner, Principal, ProductRole, World};
 use crate::http::{Credentials, Refusal};
-use crate::id::{DeviceId, ProductId};
+use crate::id::{DeviceId, ProductId, UserId};
 
 /// A request whose token is known and alive.
 #[derive(Clone)]
@@ -171,7 +171,7 @@ impl World {
     }
 
     /// Routes of an account: people only.
-    pub(crate) fn enter_account(&self, credentials: &Credentials) -> Result<crate::id::UserId, Refusal> {
+    pub(crate) fn enter_account(&self, credentials: &Credentials) -> Result<UserId, Refusal> {
         match self.authenticate(credentials)?.principal {
             Principal::User(id) => Ok(id),
             Principal::ApiUser(_) => Err(Refusal::ApiUsersNotAllowed),
@@ -180,7 +180,7 @@ impl World {
     }
 
     /// People and customers: whoever can own a device.
-    pub(crate) fn enter_as_owner(&self, credentials: &Credentials) -> Result<(Caller, super::Owner), Refusal> {
+    pub(crate) fn enter_as_owner(&self, credentials: &Credentials) -> Result<(Caller, Owner), Refusal> {
         let caller = self.authenticate(credentials)?;
         match caller.principal.as_owner() {
             Some(owner) => Ok((caller, owner)),
@@ -203,11 +203,7 @@ impl World {
     }
 
     /// `GET /v1/devices/:id` also shows product devices that the token may see (reference §5.2).
-    pub(crate) fn visible_device(
-        &self,
-        credentials: &Credentials,
-        reference: &str,
-    ) -> Result<(DeviceId, DeviceView), Refusal> {
+    pub(crate) fn visible_device(&self, credentials: &Credentials, reference: &str) -> Result<DeviceId, Refusal> {
         let caller = self.authenticate(credentials)?;
         let owner = caller.principal.as_owner();
         let sees = |device: &Device| {
@@ -224,7 +220,7 @@ impl World {
             in_product || (owner.is_some() && device.owner == owner)
         };
         let device = self.find_device(reference, sees).ok_or(Refusal::PermissionDenied)?;
-        Ok((device.id.clone(), DeviceView::Plain))
+        Ok(device.id.clone())
     }
 
     fn find_device(&self, reference: &str, may_see: impl Fn(&Device) -> bool) -> Option<&Device> {
