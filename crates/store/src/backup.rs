@@ -75,6 +75,7 @@ pub async fn backup(url: &str, to: &Path) -> Result<BackupSummary, BackupError> 
     }
     let draft = with_suffix(to, ".partial");
     remove_if_there(&draft)?;
+    create_private(&draft)?;
     let mut source = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&from)).await?;
     sqlx::query(COPY)
         .bind(draft.to_string_lossy().into_owned())
@@ -174,6 +175,13 @@ fn remove_if_there(path: &Path) -> Result<(), BackupError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file_error(path)(error)),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Made empty beforehand, which SQLite takes: what a backup holds is nobody else's to read.
+fn create_private(path: &Path) -> Result<(), BackupError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let made = File::options().write(true).create_new(true).mode(0o600).open(path);
+    made.map(drop).map_err(file_error(path))
 }
 
 fn sync(path: &Path) -> Result<(), BackupError> {

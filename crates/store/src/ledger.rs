@@ -6,6 +6,7 @@
 
 mod command;
 mod cool_down;
+mod insert;
 mod intent;
 mod outcome;
 mod query;

@@ -61,6 +61,7 @@ mod page;
 mod product_cache;
 mod products;
 mod read_model;
+mod registration_keys;
 mod rows;
 mod sealed;
 mod telemetry;

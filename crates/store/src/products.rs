@@ -7,7 +7,6 @@ use ostler_core::name::Slug;
 use ostler_core::port::random_bytes;
 use ostler_core::product::Product;
 use ostler_core::product_file::{InvalidProductFile, ProductFile};
-use ostler_core::registration::RegistrationKey;
 use ostler_core::time::Timestamp;
 
 use crate::Store;
@@ -16,7 +15,7 @@ use crate::error::StoreError;
 use crate::page::{Listed, Page};
 use crate::product_cache::declaration;
 use crate::read_model::Change;
-use crate::sealed::Place;
+use crate::registration_keys::key_place;
 use crate::tx::{Link, Tx, execute, on, row};
 use crate::value::{AsJson, Millis, Text};
 
@@ -118,8 +117,6 @@ const NEXT_VERSION: &str = "UPDATE product SET version = version + 1 WHERE produ
 const INSERT_VERSION: &str = "
     INSERT INTO product_version (product_id, version, file, applied_at, applied_by)
     VALUES ($1, $2, $3, $4, $5)";
-const NEW_KEY: &str = "UPDATE product SET registration_key = $2 WHERE product_id = $1";
-const REGISTRATION_KEY: &str = "SELECT registration_key FROM product WHERE product_id = $1";
 
 row! {
     struct ProductRow {
@@ -248,44 +245,6 @@ impl Store {
         Ok(Listed::cut(versions, &page))
     }
 
-    /// Draws a new registration key. Credentials derived from the former one no longer register a
-    /// device; those registered already stay so. `None` if there is no such product.
-    pub async fn rotate_registration_key(
-        &self,
-        id: ProductId,
-        by: Actor,
-        now: Timestamp,
-    ) -> Result<Option<RegistrationKey>, StoreError> {
-        let mut tx = self.write(now).await?;
-        let key = RegistrationKey::from_bytes(random_bytes(tx.entropy()));
-        let row = id.to_string();
-        let sealed = self.shared.keys.seal(key_place(&row), key.as_bytes(), tx.entropy());
-        let changed = execute!(tx.link(), sqlx::query(NEW_KEY).bind(Text(id)).bind(sealed.as_slice()));
-        if changed == 0 {
-            return Ok(None);
-        }
-        tx.audit(Act::new("registration_key.rotate", by).about("product_id", id));
-        tx.commit().await?;
-        Ok(Some(key))
-    }
-
-    /// What devices of the product prove themselves with at their first start.
-    pub async fn registration_key(&self, id: ProductId) -> Result<Option<RegistrationKey>, StoreError> {
-        let mut conn = self.read().await?;
-        let sealed: Option<(Vec<u8>,)> = on!(conn.link(), |db| sqlx::query_as(REGISTRATION_KEY)
-            .bind(Text(id))
-            .fetch_optional(&mut *db)
-            .await?);
-        let Some((sealed,)) = sealed else { return Ok(None) };
-        let row = id.to_string();
-        let key = self.shared.keys.open(key_place(&row), &sealed)?;
-        let key: [u8; 32] = key
-            .as_slice()
-            .try_into()
-            .map_err(|error| StoreError::unreadable("a registration key", error))?;
-        Ok(Some(RegistrationKey::from_bytes(key)))
-    }
-
     /// The parsed product of this version, from memory if it was parsed before.
     pub(crate) async fn product_version(&self, id: ProductId, version: i64) -> Result<Arc<Product>, StoreError> {
         if let Some(product) = self.shared.products.get(id, version) {
@@ -313,14 +272,7 @@ impl ProductRecord {
     }
 }
 
-pub(crate) fn key_place(product_id: &str) -> Place<'_> {
-    Place {
-        table: "product.registration_key",
-        row: product_id,
-    }
-}
-
-async fn by_slug(link: Link<'_>, slug: &Slug) -> Result<Option<ProductRecord>, StoreError> {
+pub(crate) async fn by_slug(link: Link<'_>, slug: &Slug) -> Result<Option<ProductRecord>, StoreError> {
     let row: Option<ProductRow> = on!(link, |db| sqlx::query_as(BY_SLUG)
         .bind(Text(slug))
         .fetch_optional(&mut *db)

@@ -5,11 +5,11 @@
 //! answer is lost, the model is distrusted and read anew before anything else is answered.
 //! On PostgreSQL there is no model: other instances write, too.
 
+mod held;
 mod load;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use ostler_core::caller::{Caller, Principal};
@@ -20,6 +20,8 @@ use ostler_core::policy::{DeviceFacts, Facts, Presence};
 use ostler_core::product::Product;
 use ostler_core::secret::SecretDigest;
 use ostler_core::time::Timestamp;
+
+pub(crate) use held::Model;
 
 /// What a live access token stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -271,46 +273,5 @@ impl TokensOf {
             },
             Self::ExpiredBy(now) => token.expires_at <= *now,
         }
-    }
-}
-
-/// The model as the store holds it.
-pub(crate) struct Model {
-    state: RwLock<ReadModel>,
-    distrusted: AtomicBool,
-}
-
-impl Model {
-    /// Nothing is answered from it before it has been read from the database.
-    pub fn untrusted() -> Self {
-        Self {
-            state: RwLock::default(),
-            distrusted: AtomicBool::new(true),
-        }
-    }
-
-    pub fn is_distrusted(&self) -> bool {
-        self.distrusted.load(Ordering::Acquire)
-    }
-
-    pub fn distrust(&self) {
-        self.distrusted.store(true, Ordering::Release);
-    }
-
-    pub fn replace(&self, model: ReadModel) {
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = model;
-        self.distrusted.store(false, Ordering::Release);
-    }
-
-    pub fn apply(&self, changes: Vec<Change>) {
-        if changes.is_empty() {
-            return;
-        }
-        let mut model = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        changes.into_iter().for_each(|change| model.apply(change));
-    }
-
-    pub fn ask<T>(&self, question: impl FnOnce(&ReadModel) -> T) -> T {
-        question(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

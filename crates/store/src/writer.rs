@@ -113,7 +113,13 @@ async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<Entry>, stop: Arc<No
         tokio::select! {
             count = queue.recv_many(&mut taken, BATCH_MAX) => match count {
                 0 => return,
-                _ => Batch::of(taken.drain(..)).write(&shared).await,
+                count => {
+                    metrics::histogram!("ostler_commit_entries").record(count as f64);
+                    metrics::gauge!("ostler_writer_queue").set(queue.len() as f64);
+                    let began = tokio::time::Instant::now();
+                    Batch::of(taken.drain(..)).write(&shared).await;
+                    metrics::histogram!("ostler_commit_seconds").record(began.elapsed());
+                }
             },
             () = stop.notified() => queue.close(),
         }

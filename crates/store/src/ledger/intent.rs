@@ -10,8 +10,9 @@ use ostler_core::port::random_bytes;
 use ostler_core::time::Timestamp;
 
 use super::KEY_LIFETIME;
-use super::command::{Command, Idempotency, NewCommand, StoredCommand, command_columns, insert_commands};
+use super::command::{Command, Idempotency, NewCommand, StoredCommand, command_columns};
 use super::cool_down::{CoolingDown, move_clocks};
+use super::insert::insert_commands;
 use crate::Store;
 use crate::error::StoreError;
 use crate::tx::{Link, Tx, execute, on};

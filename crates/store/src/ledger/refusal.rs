@@ -3,7 +3,8 @@
 use ostler_core::command::{CommandState, RefusedBy};
 use ostler_core::port::random_bytes;
 
-use super::command::{NewCommand, insert_commands};
+use super::command::NewCommand;
+use super::insert::insert_commands;
 use crate::Store;
 use crate::error::StoreError;
 use crate::tx::Tx;

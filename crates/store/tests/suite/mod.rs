@@ -7,6 +7,7 @@ mod backups;
 mod durability;
 mod facts;
 mod grants;
+mod identity;
 mod injected;
 mod instances;
 mod group_commit;
