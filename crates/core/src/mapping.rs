@@ -168,6 +168,10 @@ impl ValueKind {
     }
 }
 
+/// No measurement is larger, and no sum of so many points leaves what a double can hold (PostgreSQL
+/// refuses to add beyond).
+const NUMBER_MAX: f64 = 1e290;
+
 /// Firmware often sends numbers as text: particle's `data` is a string to begin with.
 fn number(value: &Value) -> Option<f64> {
     let number = match value {
@@ -175,7 +179,7 @@ fn number(value: &Value) -> Option<f64> {
         Value::String(text) => text.trim().parse().ok(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
-    number.filter(|number: &f64| number.is_finite())
+    number.filter(|number: &f64| number.abs() <= NUMBER_MAX)
 }
 
 /// The integers that a JSON number, and the chart that draws it, hold exactly.
@@ -301,6 +305,14 @@ mod tests {
         .map(&event("21.5"), RECEIVED);
         let values: Vec<_> = mapped.points.into_iter().map(|point| point.value).collect();
         assert_eq!(values, [PointValue::Number(21.5), PointValue::Text("21.5".into())]);
+    }
+
+    #[test]
+    fn what_is_no_measurement_is_no_number() {
+        let mapping = mapping(vec![key("temperature", "", ValueKind::Number)]);
+        for (data, count) in [("1e290", 1), ("1e291", 0), ("-1e291", 0), ("\"inf\"", 0), ("\"NaN\"", 0)] {
+            assert_eq!(mapping.map(&event(data), RECEIVED).points.len(), count, "{data}");
+        }
     }
 
     #[test]

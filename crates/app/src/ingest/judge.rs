@@ -155,3 +155,108 @@ fn without_nul_text(point: ostler_core::mapping::Point) -> ostler_core::mapping:
         PointValue::Number(_) | PointValue::Integer(_) | PointValue::Boolean(_) | PointValue::Location { .. } => point,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ostler_core::product_file::ProductFile;
+    use proptest::prelude::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_900_000_000_000);
+    const SOURCE: &str = "e00fce68a1b2c3d4e5f60718";
+
+    struct Zero;
+    impl Entropy for Zero {
+        fn fill(&self, bytes: &mut [u8]) {
+            bytes.fill(0);
+        }
+    }
+
+    fn event(source: Option<&str>, name: &str, data: &str) -> CloudEvent {
+        CloudEvent {
+            source: source.map(|id| id.parse().unwrap()),
+            name: name.to_owned(),
+            data: Some(data.to_owned()),
+            published_at: NOW,
+            vendor_event_id: None,
+        }
+    }
+
+    fn origin() -> Origin {
+        let file = r#"{"slug": "x", "name": "x", "telemetry": [
+            {"event": "t/*", "time": {"pointer": "/at", "unit": "ms"}, "keys": [{"key": "a", "pointer": "/a", "type": "number"}]},
+            {"event": "t/b", "keys": [{"key": "b", "pointer": "/b", "type": "text"}]}]}"#;
+        Origin {
+            device_id: "dev_01h455vb4pex5vsknk084sn02q".parse().unwrap(),
+            product: Arc::new(Product {
+                id: "prd_01h455vb4pex5vsknk084sn02q".parse().unwrap(),
+                version: 1,
+                declaration: ProductFile::from_json(file).unwrap().check().unwrap(),
+            }),
+            door: Door::Hook,
+            received_at: NOW,
+        }
+    }
+
+    #[test]
+    fn what_an_event_is_depends_on_its_source_and_name() {
+        let kind = |source, name, data| Kind::of(event(source, name, data), NOW);
+        assert!(matches!(kind(Some(SOURCE), "t/a", "1"), Kind::OfDevice { .. }));
+        assert!(matches!(kind(None, "t/a", "1"), Kind::OfNobody(_)));
+        assert_eq!(kind(None, HEARTBEAT_EVENT, ""), Kind::Heartbeat);
+        assert!(matches!(kind(Some(SOURCE), HEARTBEAT_EVENT, ""), Kind::OfDevice { .. }), "a device proves no hook");
+        assert_eq!(kind(None, "hook-response/t/0", "ok"), Kind::Chatter);
+        assert!(matches!(kind(Some(SOURCE), &"n".repeat(257), ""), Kind::Malformed(_)));
+    }
+
+    #[test]
+    fn a_credential_leaves_its_event_at_once() {
+        let Kind::Registration { credential, event: kept, .. } =
+            Kind::of(event(Some(SOURCE), REGISTRATION_EVENT, "secret"), NOW)
+        else {
+            panic!("a registration")
+        };
+        assert_eq!((credential.as_str(), kept.data), ("secret", None));
+        let Kind::OfNobody(kept) = Kind::of(event(None, REGISTRATION_EVENT, "secret"), NOW) else { panic!("nobody's") };
+        assert_eq!(kept.data, None);
+    }
+
+    #[test]
+    fn every_matching_mapping_contributes_at_its_own_time() {
+        let at = NOW.millis() - 5000;
+        let told = origin().telemetry(&event(Some(SOURCE), "t/b", &format!(r#"{{"at":{at},"a":1,"b":"x"}}"#)), &Zero);
+        assert_eq!((told.time, told.time_source), (Timestamp::from_millis(at), TimeSource::Device));
+        let times: Vec<_> = told.points.iter().map(|new| (new.point.key.as_str(), new.time)).collect();
+        assert_eq!(times, [("a", Timestamp::from_millis(at)), ("b", NOW)]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn property_no_event_escapes_its_bounds(
+            name in prop_oneof![Just("t/b".to_owned()), "(\\PC|\u{0}){0,12}"],
+            data in prop_oneof![
+                "(\\PC|\u{0}){0,40}",
+                (any::<f64>(), "\\PC{0,9}", any::<i64>()).prop_map(|(a, b, at)| serde_json::json!({"a": a, "b": b, "at": at}).to_string()),
+                "\\{\"b\":\"(\\\\u0000|[a-z]){0,9}\"\\}",
+            ],
+            published in prop_oneof![0..4_000_000_000_000_i64, any::<i64>()],
+        ) {
+            let event = CloudEvent { published_at: Timestamp::from_millis(published), ..event(Some(SOURCE), &name, &data) };
+            let Kind::OfDevice { event, .. } = Kind::of(event, NOW) else { return Ok(()) };
+            let told = origin().telemetry(&event, &Zero);
+            prop_assert_eq!(told.identity, event.identity());
+            let texts = [Some(&told.name), told.data.as_ref()];
+            prop_assert!(texts.into_iter().flatten().all(|text| !text.contains(NUL)));
+            prop_assert!(told.time <= NOW + AHEAD_MAX);
+            for new in &told.points {
+                match &new.point.value {
+                    ostler_core::mapping::PointValue::Number(number) => prop_assert!(number.is_finite()),
+                    ostler_core::mapping::PointValue::Text(text) => prop_assert!(!text.contains(NUL)),
+                    other => prop_assert!(false, "{:?} is not declared", other),
+                }
+            }
+        }
+    }
+}

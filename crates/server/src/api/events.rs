@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::extract::{Json, Path, Query};
 use crate::list::{ListResponse, page};
 use crate::problem::without_token_shapes;
-use crate::refusals::{Bearer, Input, Named};
+use crate::refusals::{Bearer, Granted, Input, Named};
 use crate::state::ServerState;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -66,11 +66,10 @@ impl From<&StoredEvent> for EventResponse {
 /// Events of one of my devices.
 ///
 /// In the order of their time. An event holds everything that the device said, so only a grant for
-/// all keys shows them.
+/// all keys shows them; without one it is `function-not-granted`.
 #[utoipa::path(get, path = "/v1/devices/{device_id}/events", tag = "history", operation_id = "listEvents",
     params(("device_id" = String, Path, example = "dev_01h455vb4pex5vsknk084sn02q"), EventsQuery),
-    responses((status = 200, body = ListResponse<EventResponse>), Bearer, Named, Input,
-        (status = 403, description = "`function-not-granted`: the grant is not for all keys")),
+    responses((status = 200, body = ListResponse<EventResponse>), Bearer, Granted, Named, Input),
     security(("bearer" = ["history:read"])))]
 pub async fn list_events(
     State(state): State<ServerState>,

@@ -17,7 +17,7 @@ use crate::error::ApiError;
 use crate::extract::{Json, Path, Query};
 use crate::list::page;
 use crate::problem::Problem;
-use crate::refusals::{Bearer, Input, Named};
+use crate::refusals::{Bearer, Granted, Input, Named};
 use crate::state::ServerState;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -120,11 +120,10 @@ impl From<&Bucket> for BucketResponse {
 /// History of one key of one of my devices.
 ///
 /// Points with `from` ≤ time < `to`, ascending; with `bucket`, their aggregates. Only what my
-/// grants show of the past.
+/// grants show of the past. A key that is not granted, or not declared, is `function-not-granted`.
 #[utoipa::path(get, path = "/v1/devices/{device_id}/history", tag = "history", operation_id = "getHistory",
     params(("device_id" = String, Path, example = "dev_01h455vb4pex5vsknk084sn02q"), HistoryQuery),
-    responses((status = 200, body = HistoryResponse), Bearer, Named, Input,
-        (status = 403, description = "`function-not-granted`: the key is not granted, or not declared")),
+    responses((status = 200, body = HistoryResponse), Bearer, Granted, Named, Input),
     security(("bearer" = ["history:read"])))]
 pub async fn get_history(
     State(state): State<ServerState>,
@@ -138,8 +137,7 @@ pub async fn get_history(
 /// History of one key of a device of the maker's products.
 #[utoipa::path(get, path = "/admin/v1/devices/{device_id}/history", tag = "fleet", operation_id = "getFleetHistory",
     params(("device_id" = String, Path, example = "dev_01h455vb4pex5vsknk084sn02q"), HistoryQuery),
-    responses((status = 200, body = HistoryResponse), Bearer, Named, Input,
-        (status = 403, description = "`function-not-granted`: the product does not declare the key")),
+    responses((status = 200, body = HistoryResponse), Bearer, Granted, Named, Input),
     security(("bearer" = ["fleet:read"])))]
 pub async fn get_fleet_history(
     State(state): State<ServerState>,
@@ -227,6 +225,55 @@ fn width(text: &str, range: &Interval) -> Result<BucketWidth, Problem> {
         Ok(()) => Ok(width),
         Err(rule @ (InvalidRange::Reversed | InvalidRange::TooManyBuckets)) => {
             Err(Problem::invalid_parameter("bucket", rule.to_string()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extract::{Parameters, Unknown};
+    use proptest::prelude::*;
+
+    fn asked(text: &str) -> Option<(HistoryQuery, Interval)> {
+        let query: HistoryQuery = Parameters::parse(text).ok()?.read(Unknown::Refused).ok()?;
+        let range = checked_range(query.from, query.to).ok()?;
+        Some((query, range))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn property_no_question_escapes_its_bounds(
+            from in "(2030-05-[0-9]{2}T10:00:00(Z|%2B01:00)|\\PC{0,12})",
+            to in "(20[0-9]{2}-05-01T10:00:00Z|9999-12-31T23:59:59Z|\\PC{0,12})",
+            bucket in prop_oneof![Just(None), "(P[0-9]{0,3}[DWM]|PT[0-9]{1,9}[HMS]|\\PC{0,9})".prop_map(Some)],
+            limit in prop_oneof![Just(None), "[0-9-]{0,6}".prop_map(Some)],
+            cursor in prop_oneof![Just(None), "(2030-05-01T10:00:00Z|\\PC{0,9})".prop_map(Some)],
+        ) {
+            let mut text = format!("key=t&from={from}&to={to}");
+            for (name, value) in [("bucket", &bucket), ("limit", &limit), ("cursor", &cursor)] {
+                if let Some(value) = value {
+                    text += &format!("&{name}={value}");
+                }
+            }
+            let Some((query, range)) = asked(&text) else { return Ok(()) };
+            prop_assert!(range.from < range.to);
+            if let Ok(page) = page::<Timestamp>(query.limit, query.cursor.as_deref()) {
+                prop_assert!((1..=500).contains(&page.limit));
+            }
+            if let Some(width) = query.bucket.as_deref().and_then(|text| width(text, &range).ok()) {
+                let count = (range.to.millis() - width.start_of(range.from).millis()) / width.millis();
+                prop_assert!(count <= ostler_core::history::BUCKETS_MAX);
+            }
+        }
+
+        #[test]
+        fn property_a_cursor_is_read_as_it_was_written(millis in -62_135_596_800_000..253_402_300_799_999_i64) {
+            let time = Timestamp::from_millis(millis);
+            let read = page::<Timestamp>(None, Some(&time.to_string())).map(|page| page.after);
+            prop_assert_eq!(read.ok(), Some(Some(time)));
         }
     }
 }

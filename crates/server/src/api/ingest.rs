@@ -17,6 +17,7 @@ use crate::extract::{Path, read_body};
 use crate::layers::address::ClientAddress;
 use crate::layers::rate::RateSlot;
 use crate::problem::{Code, Problem};
+use crate::refusals::Door;
 use crate::state::ServerState;
 
 /// A busy writer is through with what is queued long before this.
@@ -24,17 +25,15 @@ const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Deliver events of a product.
 ///
-/// For the device cloud's webhook. 204 means durable. A body that cannot be read is kept for
-/// staff (`GET /admin/v1/rejected-events`) and answered 204 as well.
+/// For the device cloud's webhook. 204 means durable; after 503 nothing is, and it may be repeated.
+/// A body that cannot be read is kept for staff (`GET /admin/v1/rejected-events`) and answered 204
+/// as well. 401 does not tell an unknown product from a wrong secret.
 #[utoipa::path(post, path = "/ingest/particle/{slug}", tag = "ingest", operation_id = "ingestParticle",
     params(("slug" = String, Path, description = "The product's slug", example = "thermostat")),
     request_body(content(
         (String = "application/json", example = json!(r#"{"event":"thermostat/state","data":"{\"t\":21.5}","coreid":"e00fce68a1b2c3d4e5f60718","published_at":"2030-05-01T10:00:00.123Z"}"#)),
         (String = "application/x-www-form-urlencoded"))),
-    responses((status = 204, description = "Durable"),
-        (status = 401, description = "`unauthenticated`: no such product, or not its secret"),
-        (status = 413, description = "`too-large`"),
-        (status = 503, description = "`overloaded`: nothing is durable; repeat after `Retry-After`")),
+    responses((status = 204, description = "Durable"), Door),
     security(("ingest" = [])))]
 pub async fn ingest_particle(
     State(state): State<ServerState>,

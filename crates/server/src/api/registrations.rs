@@ -10,6 +10,7 @@ use super::ingest::refused;
 use crate::error::{ApiError, Refusal, from_store};
 use crate::extract::{Json, Path};
 use crate::problem::{Code, Problem};
+use crate::refusals::{Conflicting, Door, Input};
 use crate::state::ServerState;
 
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -31,16 +32,14 @@ pub struct RegistrationResponse {
 /// Register a device.
 ///
 /// For the device itself, with the credential that it got in the factory. The first report
-/// registers it; every later one changes nothing and gets the same body.
+/// registers it; every later one changes nothing and gets the same body. 401 does not tell an unknown
+/// product from a wrong credential; 409 means that the device belongs to another product.
 #[utoipa::path(post, path = "/ingest/registrations/{slug}", tag = "ingest", operation_id = "registerDevice",
     params(("slug" = String, Path, description = "The product's slug", example = "thermostat")),
     request_body = RegistrationRequest,
     responses((status = 201, body = RegistrationResponse, description = "Registered now"),
         (status = 200, body = RegistrationResponse, description = "Registered before; nothing was changed"),
-        (status = 400, description = "`invalid-request`"),
-        (status = 401, description = "`unauthenticated`: no such product, or not this device's credential"),
-        (status = 409, description = "`conflict`: the device belongs to another product"),
-        (status = 429, description = "`rate-limited`: too many registrations failed")),
+        Door, Input, Conflicting),
     security(()))]
 pub async fn register_device(
     State(state): State<ServerState>,

@@ -90,7 +90,7 @@ mod tests {
             (PointValue::Number(21.0), "21"),
             (PointValue::Number(21.5), "21.5"),
             (PointValue::Number(-0.25), "-0.25"),
-            (PointValue::Number(1e300), "1e300"),
+            (PointValue::Number(1e290), "1e+290"),
             (PointValue::Boolean(true), "true"),
             (PointValue::Text("on".into()), "\"on\""),
             (PointValue::Location { lat: 47.5, lon: 8.0 }, r#"{"lat":47.5,"lon":8.0}"#),
