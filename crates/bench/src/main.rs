@@ -22,6 +22,7 @@ mod token;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -76,11 +77,18 @@ enum Part {
     Checker { public_key: String },
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.part {
+    let done = match cli.part {
         Some(Part::Checker { public_key }) => checker::run(&public_key),
         None => run(&cli.run),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("make bench could not measure: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub async fn declare(base: &str, cloud: &str) -> anyhow::Result<Fleet> {
 
     let product = text(&desk.post("/admin/v1/products", &product()).await?, "id")?;
     let connection = json!({
-        "kind": "particle", "base_url": cloud, "product": "1", "client_id": "bench", "client_secret": "of no worth",
+        "kind": "particle", "base_url": cloud, "product": "1", "client_id": "bench", "client_secret": "of-no-worth",
     });
     desk.send(Method::PUT, &format!("/admin/v1/products/{product}/cloud"), &connection)
         .await?;
