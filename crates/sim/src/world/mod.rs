@@ -9,7 +9,7 @@ mod device;
 mod product;
 mod seeding;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -38,6 +38,8 @@ use crate::id::{CustomerId, DeviceId, HookId, ProductId, UserId};
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::persist::Found;
+
+const SOURCES_REMEMBERED_MAX: usize = 50_000;
 
 /// The durable part, written to the state file as it stands.
 #[derive(Default, Serialize, Deserialize)]
@@ -82,6 +84,8 @@ pub(crate) struct World {
     pub bus: Bus,
     /// Second factors that wait for their one-time password.
     pub mfa_waiting: BTreeMap<String, UserId>,
+    /// When each source last published under each name.
+    published: HashMap<(String, String), i64>,
     hook_jobs: mpsc::Sender<HookJob>,
     chance: StdRng,
 }
@@ -104,6 +108,7 @@ impl World {
             journal: found.journal,
             bus: Bus::default(),
             mfa_waiting: BTreeMap::new(),
+            published: HashMap::new(),
             hook_jobs,
             chance,
         };
@@ -143,7 +148,8 @@ impl World {
     }
 
     /// Gives the event its id and hands it to streams and webhooks.
-    pub(crate) fn emit(&mut self, event: NewEvent) {
+    pub(crate) fn emit(&mut self, mut event: NewEvent) {
+        event.published_at = self.distinct_time(&event);
         self.registry.events_published += 1;
         let position = self.registry.events_published;
         let (high, low) = (
@@ -165,6 +171,20 @@ impl World {
         });
         self.bus.deliver(&event);
         self.fire_hooks(&event);
+    }
+
+    /// Two events of one source and name never carry the same time, though both came within one
+    /// millisecond or while the simulated clock stood still: readers tell redeliveries by it.
+    fn distinct_time(&mut self, event: &NewEvent) -> i64 {
+        if self.published.len() > SOURCES_REMEMBERED_MAX {
+            self.published.retain(|_, at| *at >= event.published_at);
+        }
+        let last = self
+            .published
+            .entry((event.coreid.clone(), event.name.clone()))
+            .or_insert(i64::MIN);
+        *last = event.published_at.max(last.saturating_add(1));
+        *last
     }
 
     fn fire_hooks(&self, event: &Arc<Event>) {
