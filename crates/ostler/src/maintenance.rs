@@ -50,7 +50,9 @@ async fn standing(config: &Config) -> Option<Vec<&'static str>> {
 pub fn openapi() -> anyhow::Result<ExitCode> {
     let mut document = serde_json::to_vec_pretty(&openapi::openapi()).context("the document cannot be written")?;
     document.push(b'\n');
-    io::stdout().write_all(&document).context("standard output cannot be written to")?;
+    io::stdout()
+        .write_all(&document)
+        .context("standard output cannot be written to")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -87,8 +87,9 @@ impl Store {
             Dialect::Postgres => Ok(None),
             Dialect::Sqlite => {
                 let mut conn = self.read().await?;
-                let (finding,): (String,) =
-                    on!(conn.link(), |db| sqlx::query_as(QUICK_CHECK).fetch_one(&mut *db).await?);
+                let (finding,): (String,) = on!(conn.link(), |db| sqlx::query_as(QUICK_CHECK)
+                    .fetch_one(&mut *db)
+                    .await?);
                 Ok(Some(finding).filter(|finding| finding != "ok"))
             }
         }
@@ -104,25 +105,49 @@ impl Store {
     /// Opens every sealed secret and forgets it again.
     pub async fn check_sealed(&self) -> Result<SealedReport, StoreError> {
         let mut conn = self.read().await?;
-        let connections: Vec<(Text<ProductId>, Vec<u8>)> =
-            on!(conn.link(), |db| sqlx::query_as(CONNECTIONS).fetch_all(&mut *db).await?);
-        let keys: Vec<(Text<ProductId>, Vec<u8>)> =
-            on!(conn.link(), |db| sqlx::query_as(REGISTRATION_KEYS).fetch_all(&mut *db).await?);
-        let doors: Vec<(Text<ProductId>, Digest, Vec<u8>)> =
-            on!(conn.link(), |db| sqlx::query_as(INGEST_SECRETS).fetch_all(&mut *db).await?);
+        let connections: Vec<(Text<ProductId>, Vec<u8>)> = on!(conn.link(), |db| sqlx::query_as(CONNECTIONS)
+            .fetch_all(&mut *db)
+            .await?);
+        let keys: Vec<(Text<ProductId>, Vec<u8>)> = on!(conn.link(), |db| sqlx::query_as(REGISTRATION_KEYS)
+            .fetch_all(&mut *db)
+            .await?);
+        let doors: Vec<(Text<ProductId>, Digest, Vec<u8>)> = on!(conn.link(), |db| sqlx::query_as(INGEST_SECRETS)
+            .fetch_all(&mut *db)
+            .await?);
 
-        let mut report = SealedReport { total: 0, unopened: Vec::new() };
+        let mut report = SealedReport {
+            total: 0,
+            unopened: Vec::new(),
+        };
         for (Text(product_id), sealed) in connections {
             let row = product_id.to_string();
-            self.try_open(&mut report, "the cloud credential", product_id, cloud_connections::place(&row), &sealed);
+            self.try_open(
+                &mut report,
+                "the cloud credential",
+                product_id,
+                cloud_connections::place(&row),
+                &sealed,
+            );
         }
         for (Text(product_id), sealed) in keys {
             let row = product_id.to_string();
-            self.try_open(&mut report, "the registration key", product_id, registration_keys::key_place(&row), &sealed);
+            self.try_open(
+                &mut report,
+                "the registration key",
+                product_id,
+                registration_keys::key_place(&row),
+                &sealed,
+            );
         }
         for (Text(product_id), Digest(digest), sealed) in doors {
             let row = ingest_secrets::row_name(product_id, &digest);
-            self.try_open(&mut report, "an ingest secret", product_id, ingest_secrets::place(&row), &sealed);
+            self.try_open(
+                &mut report,
+                "an ingest secret",
+                product_id,
+                ingest_secrets::place(&row),
+                &sealed,
+            );
         }
         Ok(report)
     }
@@ -152,7 +177,11 @@ fn standing(applied: Vec<(i64, String, String)>) -> SchemaStanding {
         }
     }
     let is_ours = |version: i64| MIGRATIONS.iter().any(|migration| migration.version == version);
-    standing.newer = applied.into_iter().filter(|(version, _, _)| !is_ours(*version)).map(|(_, name, _)| name).collect();
+    standing.newer = applied
+        .into_iter()
+        .filter(|(version, _, _)| !is_ours(*version))
+        .map(|(_, name, _)| name)
+        .collect();
     standing
 }
 
@@ -166,7 +195,9 @@ pub async fn probe_writing(url: &str) -> Result<WriteProbe, OpenError> {
                 Err(fault @ LockError::Failed { .. }) => return Err(fault.into()),
             };
             let options = SqliteConnectOptions::new().filename(&path).create_if_missing(false);
-            let mut db = SqliteConnection::connect_with(&options).await.map_err(OpenError::Connect)?;
+            let mut db = SqliteConnection::connect_with(&options)
+                .await
+                .map_err(OpenError::Connect)?;
             let mut tx = db.begin_with("BEGIN IMMEDIATE").await.map_err(OpenError::Connect)?;
             sqlx::query(PROBE).execute(&mut *tx).await.map_err(OpenError::Connect)?;
             tx.rollback().await.map_err(OpenError::Connect)?;
@@ -189,7 +220,10 @@ mod tests {
     use super::*;
 
     fn applied() -> Vec<(i64, String, String)> {
-        MIGRATIONS.iter().map(|known| (known.version, known.name.to_owned(), known.checksum())).collect()
+        MIGRATIONS
+            .iter()
+            .map(|known| (known.version, known.name.to_owned(), known.checksum()))
+            .collect()
     }
 
     #[test]

@@ -86,8 +86,14 @@ fn write_head(head: &SignedHead, out: Option<&Path>) -> anyhow::Result<ExitCode>
             // An older head proves about an older time: it is never overwritten.
             let file = OpenOptions::new().write(true).create_new(true).open(path);
             let mut file = file.with_context(|| format!("{} cannot be made", path.display()))?;
-            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(|| format!("{} cannot be written", path.display()))?;
-            println!("{} holds the signed head of {} chain(s)", path.display(), head.chains.len());
+            file.write_all(text.as_bytes())
+                .and_then(|()| file.sync_all())
+                .with_context(|| format!("{} cannot be written", path.display()))?;
+            println!(
+                "{} holds the signed head of {} chain(s)",
+                path.display(),
+                head.chains.len()
+            );
         }
     }
     Ok(ExitCode::SUCCESS)

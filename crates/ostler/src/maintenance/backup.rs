@@ -19,7 +19,9 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub async fn backup(args: &BackupArgs) -> anyhow::Result<ExitCode> {
     let config = configuration(&args.config)?;
     refuse_postgres(&config)?;
-    let summary = ostler_store::backup(config.database_url.expose(), &args.to).await.context("no backup was made")?;
+    let summary = ostler_store::backup(config.database_url.expose(), &args.to)
+        .await
+        .context("no backup was made")?;
     println!("{} holds {}, and verifies", args.to.display(), describe(&summary));
     println!("{}", about_master_key(&config));
     Ok(ExitCode::SUCCESS)
@@ -35,7 +37,9 @@ pub async fn restore(args: &RestoreArgs) -> anyhow::Result<ExitCode> {
     );
     warn_of_another_master_key(&config, &args.from).await;
     if args.dry_run {
-        let summary = verify_backup(&args.from).await.context("the backup cannot be restored")?;
+        let summary = verify_backup(&args.from)
+            .await
+            .context("the backup cannot be restored")?;
         println!("{} holds {}, and verifies", args.from.display(), describe(&summary));
         println!("It would become {}. Nothing was changed.", target.display());
     } else {
@@ -60,9 +64,13 @@ fn refuse_postgres(config: &Config) -> anyhow::Result<PathBuf> {
 
 /// Only a warning: history and rights are worth having without the cloud credentials, too.
 async fn warn_of_another_master_key(config: &Config, backup: &Path) {
-    let Ok(keys) = keys::read_master_key(&config.master_key_file) else { return };
+    let Ok(keys) = keys::read_master_key(&config.master_key_file) else {
+        return;
+    };
     let url = format!("sqlite:{}", backup.display());
-    let Ok(store) = Store::look(&url, options(keys), SystemClock.now()).await else { return };
+    let Ok(store) = Store::look(&url, options(keys), SystemClock.now()).await else {
+        return;
+    };
     if let Ok(report) = store.check_sealed().await
         && !report.unopened.is_empty()
     {
@@ -87,7 +95,10 @@ fn describe(summary: &BackupSummary) -> String {
 fn about_master_key(config: &Config) -> String {
     let file = config.master_key_file.display();
     match keys::read_master_key(&config.master_key_file) {
-        Ok(keys) => format!("The master key {} is NOT in it; keep {file} apart from it", keys.current().id()),
+        Ok(keys) => format!(
+            "The master key {} is NOT in it; keep {file} apart from it",
+            keys.current().id()
+        ),
         Err(_) => format!("The master key is NOT in it, and {file} cannot be read"),
     }
 }

@@ -44,7 +44,11 @@ pub async fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     } else {
         print!("{}", report.table());
     }
-    Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    Ok(if report.holds() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    })
 }
 
 async fn look(file: Option<&Path>) -> Vec<Verdict> {

@@ -11,6 +11,7 @@ mod round_trip;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
@@ -59,6 +60,9 @@ struct ParticleArgs {
     /// Change what there is to change without asking
     #[arg(long)]
     yes: bool,
+    /// How long to wait for the test event; the cloud repeats a lost delivery after 30 s
+    #[arg(long, value_name = "SECONDS", default_value_t = 45)]
+    patience: u64,
     #[command(flatten)]
     connection: Connection,
 }
@@ -87,7 +91,8 @@ pub async fn run(args: ConnectArgs) -> anyhow::Result<ExitCode> {
         confirm()?;
     }
     plan.carry_out(&api, &cloud, &product, &request).await?;
-    round_trip::prove(&api, &cloud, &product, &request).await?;
+    let patience = Duration::from_secs(args.patience);
+    round_trip::prove(&api, &cloud, &product, &request, patience).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -99,7 +104,9 @@ fn confirm() -> anyhow::Result<()> {
     eprint!("Go on? [y/N] ");
     io::stderr().flush().context("the terminal cannot be written to")?;
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("the terminal cannot be read")?;
+    io::stdin()
+        .read_line(&mut answer)
+        .context("the terminal cannot be read")?;
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
         _ => bail!("nothing was changed"),

@@ -43,7 +43,10 @@ pub async fn run(args: &InitArgs) -> anyhow::Result<ExitCode> {
     let site = Site::of(args)?;
     let conflicts = site.conflicts().await?;
     if !conflicts.is_empty() {
-        bail!("nothing was made, for something is there already:\n  {}", conflicts.join("\n  "));
+        bail!(
+            "nothing was made, for something is there already:\n  {}",
+            conflicts.join("\n  ")
+        );
     }
     let password = if args.password_stdin {
         secret_input::from_stdin("password")?
@@ -82,6 +85,10 @@ async fn build(
     for file in site.database_files() {
         made.file(&file);
     }
+    if let Some(file) = &site.database_file {
+        // Made beforehand, so that it and what SQLite puts beside it are nobody else's to read.
+        keys::create_private(file, b"")?;
+    }
     let store = Arc::new(open(&config).await?);
     let credentials = admit(&config, &store, email, password).await;
     store.close().await;
@@ -116,18 +123,31 @@ async fn admit(
         role: StaffRole::Owner,
         products: ProductReach::All,
     };
-    app.create_staff(owner, Actor::System).await.context("the owner's account cannot be made")?;
+    app.create_staff(owner, Actor::System)
+        .await
+        .context("the owner's account cannot be made")?;
     let (client, secret) = app
         .create_client(command_line_client(), None, Actor::System)
         .await
         .context("the client for the command line cannot be made")?;
-    let NewClientSecret::Drawn(secret) = secret else { bail!("a confidential client was made without a secret") };
-    Ok(Credentials { password, client_id: client.id.to_string(), client_secret: secret.reveal().to_owned() })
+    let NewClientSecret::Drawn(secret) = secret else {
+        bail!("a confidential client was made without a secret")
+    };
+    Ok(Credentials {
+        password,
+        client_id: client.id.to_string(),
+        client_secret: secret.reveal().to_owned(),
+    })
 }
 
 /// What `ostler product`, `ostler connect` and the maker's own jobs sign in with.
 fn command_line_client() -> ClientRegistration {
-    let scopes = [Scope::AdminRead, Scope::AdminWrite, Scope::FleetRead, Scope::FleetControl];
+    let scopes = [
+        Scope::AdminRead,
+        Scope::AdminWrite,
+        Scope::FleetRead,
+        Scope::FleetControl,
+    ];
     ClientRegistration {
         name: "service".to_owned(),
         kind: ClientKind::Confidential,
@@ -149,9 +169,17 @@ fn draw_password(entropy: &dyn Entropy) -> String {
 fn report(site: &Site, args: &InitArgs, credentials: &Credentials) -> String {
     let config = site.config.display();
     let master_key = site.master_key.display();
-    let Credentials { password, client_id, client_secret } = credentials;
+    let Credentials {
+        password,
+        client_id,
+        client_secret,
+    } = credentials;
     // Who brought a password knows it.
-    let password = if args.password_stdin { "the password you gave" } else { password.expose_secret() };
+    let password = if args.password_stdin {
+        "the password you gave"
+    } else {
+        password.expose_secret()
+    };
     format!(
         "Configuration  {config}\n\
          Master key     {master_key}\n\
@@ -168,7 +196,7 @@ fn report(site: &Site, args: &InitArgs, credentials: &Credentials) -> String {
            export OSTLER_SERVER={server} OSTLER_CLIENT_ID={client_id} OSTLER_CLIENT_SECRET=…\n  \
            ostler product apply PRODUCT.toml\n  \
            ostler connect particle --product SLUG --cloud-product ID --username YOU --password-stdin\n",
-        database = site.masked_database_url,
+        database = site.database(),
         email = args.email,
         server = args.public_url,
     )

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ostler_core::time::Timestamp;
 use ostler_server::config::{Config, Tls};
 use rustls::client::{ClientConfig, ClientConnection};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ServerConfig, ServerConnection};
@@ -46,7 +47,9 @@ fn judge(tls: &Tls, host: &str, now: Timestamp) -> Verdict {
 }
 
 fn in_words(error: &rustls::Error, host: &str) -> String {
-    let rustls::Error::InvalidCertificate(fault) = error else { return chain(error) };
+    let rustls::Error::InvalidCertificate(fault) = error else {
+        return chain(error);
+    };
     match fault {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
@@ -77,7 +80,11 @@ impl TimeProvider for At {
 
 impl Pair {
     fn read(tls: &Tls, host: &str) -> Result<Self, String> {
-        let Tls { certificate_file, key_file, .. } = tls;
+        let Tls {
+            certificate_file,
+            key_file,
+            ..
+        } = tls;
         let unreadable = |file: &std::path::Path, error: rustls::pki_types::pem::Error| {
             format!("{} cannot be read as PEM: {error}", file.display())
         };
@@ -88,23 +95,32 @@ impl Pair {
         if chain.is_empty() {
             return Err(format!("{} holds no certificate", certificate_file.display()));
         }
-        let server = ServerConfig::builder().with_no_client_auth().with_single_cert(chain.clone(), key);
+        let server = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .and_then(|server| server.with_no_client_auth().with_single_cert(chain.clone(), key));
         let server = server.map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => {
-                format!("{} is not the key of {}", key_file.display(), certificate_file.display())
+                format!(
+                    "{} is not the key of {}",
+                    key_file.display(),
+                    certificate_file.display()
+                )
             }
             other => format!("{} cannot be used: {other}", certificate_file.display()),
         })?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host).map_err(|_| "the public URL's host cannot stand in a certificate")?;
-        Ok(Self { chain, server: Arc::new(server), name })
+        Ok(Self {
+            chain,
+            server: Arc::new(server),
+            name,
+        })
     }
 
     fn shake_hands(&self, at: Timestamp) -> Result<(), rustls::Error> {
         let mut anchors = RootCertStore::empty();
         anchors.add(self.chain.last().expect("read() took no empty chain").clone())?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let client = ClientConfig::builder_with_details(provider, Arc::new(At(at)))
+        let client = ClientConfig::builder_with_details(provider(), Arc::new(At(at)))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(anchors)
             .with_no_client_auth();
@@ -121,6 +137,10 @@ impl Pair {
     }
 }
 
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
 /// Brings what one side has to say to the other, and has it understood.
 fn carry<A, B>(
     from: &mut rustls::ConnectionCommon<A>,
@@ -128,12 +148,136 @@ fn carry<A, B>(
 ) -> Result<(), rustls::Error> {
     let mut flight = Vec::new();
     while from.wants_write() {
-        from.write_tls(&mut flight).map_err(|error| rustls::Error::General(error.to_string()))?;
+        from.write_tls(&mut flight)
+            .map_err(|error| rustls::Error::General(error.to_string()))?;
     }
     let mut rest = flight.as_slice();
     while !rest.is_empty() {
-        to.read_tls(&mut rest).map_err(|error| rustls::Error::General(error.to_string()))?;
+        to.read_tls(&mut rest)
+            .map_err(|error| rustls::Error::General(error.to_string()))?;
         to.process_new_packets()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setup::check::verdict::Standing;
+
+    /// When the fixtures were made; they last a hundred years.
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+    const CENTURY: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
+
+    fn look_at(certificate: &str, key: &str, host: &str, now: Timestamp) -> Verdict {
+        let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls");
+        let tls = Tls {
+            certificate_file: fixtures.join(certificate),
+            key_file: fixtures.join(key),
+            reload: Duration::from_secs(10),
+        };
+        judge(&tls, host, now)
+    }
+
+    #[test]
+    fn a_whole_chain_for_its_host_holds_and_warns_three_weeks_before_its_end() {
+        assert_eq!(
+            look_at("chain.crt", "server.key", "api.example.com", NOW).standing,
+            Standing::Ok
+        );
+        assert_eq!(
+            look_at("chain.crt", "server.key", "127.0.0.1", NOW).standing,
+            Standing::Ok
+        );
+        let end = valid_until();
+        let day = Duration::from_secs(24 * 60 * 60);
+        assert_eq!(
+            look_at("chain.crt", "server.key", "api.example.com", end - day * 22).standing,
+            Standing::Ok
+        );
+        assert_eq!(
+            look_at("chain.crt", "server.key", "api.example.com", end - day * 20).standing,
+            Standing::Warning
+        );
+    }
+
+    #[test]
+    fn each_way_in_which_customers_would_refuse_it_fails_by_name() {
+        let table = [
+            (
+                "chain.crt",
+                "server.key",
+                "api.example.com",
+                NOW + CENTURY * 2,
+                "expired",
+            ),
+            (
+                "chain.crt",
+                "server.key",
+                "api.example.com",
+                NOW - CENTURY / 2,
+                "not valid yet",
+            ),
+            (
+                "chain.crt",
+                "server.key",
+                "www.example.com",
+                NOW,
+                "not for www.example.com",
+            ),
+            (
+                "server.crt",
+                "server.key",
+                "api.example.com",
+                NOW,
+                "chain is not complete",
+            ),
+            (
+                "chain.crt",
+                "other.key",
+                "api.example.com",
+                NOW,
+                "other.key is not the key of",
+            ),
+            (
+                "server.key",
+                "server.key",
+                "api.example.com",
+                NOW,
+                "holds no certificate",
+            ),
+            (
+                "absent.crt",
+                "server.key",
+                "api.example.com",
+                NOW,
+                "absent.crt cannot be read",
+            ),
+            (
+                "chain.crt",
+                "server.crt",
+                "api.example.com",
+                NOW,
+                "server.crt cannot be read",
+            ),
+        ];
+        for (certificate, key, host, now, words) in table {
+            let verdict = look_at(certificate, key, host, now);
+            assert_eq!(verdict.standing, Standing::Failed, "{certificate} {key} {host}");
+            assert!(verdict.detail.contains(words), "{words}: {}", verdict.detail);
+        }
+    }
+
+    /// The first moment at which it is expired, found as a client finds it.
+    fn valid_until() -> Timestamp {
+        let (mut good, mut bad) = (NOW, NOW + CENTURY * 2);
+        while bad.since(good) > Duration::from_secs(1) {
+            let middle = good + bad.since(good) / 2;
+            match look_at("chain.crt", "server.key", "api.example.com", middle).standing {
+                Standing::Failed => bad = middle,
+                Standing::Ok | Standing::Warning | Standing::Skipped => good = middle,
+            }
+        }
+        bad
+    }
 }

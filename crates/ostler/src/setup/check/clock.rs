@@ -47,7 +47,10 @@ pub async fn look(clock: &dyn Clock, base_urls: impl Iterator<Item = &str>) -> V
     }
     match apart {
         Some(apart) => judge(apart),
-        None => Verdict::ok(what::CLOCK, format!("{}; no device cloud to hold it against", clock.now())),
+        None => Verdict::ok(
+            what::CLOCK,
+            format!("{}; no device cloud to hold it against", clock.now()),
+        ),
     }
 }
 
@@ -57,7 +60,11 @@ async fn read(clock: &dyn Clock, base_url: &str) -> Result<Reading, String> {
     let answer = client.get(base_url).send().await.map_err(|error| chain(&error))?;
     let answered_at = clock.now();
     let date = answer.headers().get(DATE).and_then(|date| parse(date.to_str().ok()?));
-    Ok(Reading { asked_at, answered_at, date: date.ok_or("its answer has no date")? })
+    Ok(Reading {
+        asked_at,
+        answered_at,
+        date: date.ok_or("its answer has no date")?,
+    })
 }
 
 fn parse(date: &str) -> Option<Timestamp> {
@@ -72,8 +79,11 @@ fn judge_age(now: Timestamp) -> Verdict {
 
 fn judge(apart: Duration) -> Verdict {
     if apart > APART_MAX {
-        Verdict::failed(what::CLOCK, format!("{} s apart from the device cloud's", apart.as_secs()))
-            .hint("set the clock, and keep it set: chrony, systemd-timesyncd")
+        Verdict::failed(
+            what::CLOCK,
+            format!("{} s apart from the device cloud's", apart.as_secs()),
+        )
+        .hint("set the clock, and keep it set: chrony, systemd-timesyncd")
     } else {
         Verdict::ok(what::CLOCK, "agrees with the device cloud's")
     }
@@ -98,7 +108,12 @@ mod tests {
 
     fn reading(asked_at: i64, answered_at: i64, date: i64) -> Duration {
         let [asked_at, answered_at, date] = [asked_at, answered_at, date].map(Timestamp::from_millis);
-        Reading { asked_at, answered_at, date }.apart()
+        Reading {
+            asked_at,
+            answered_at,
+            date,
+        }
+        .apart()
     }
 
     #[test]
@@ -119,7 +134,10 @@ mod tests {
     async fn a_clock_from_before_the_release_fails_without_asking_anybody() {
         let before = Stopped(RELEASED_AT - Duration::from_millis(1));
         assert_eq!(look(&before, std::iter::empty()).await.standing, Standing::Failed);
-        assert_eq!(look(&Stopped(RELEASED_AT), std::iter::empty()).await.standing, Standing::Ok);
+        assert_eq!(
+            look(&Stopped(RELEASED_AT), std::iter::empty()).await.standing,
+            Standing::Ok
+        );
     }
 
     #[test]

@@ -32,7 +32,9 @@ pub async fn look(config: &Config, products: &[ConnectedProduct]) -> Vec<Verdict
 }
 
 fn judge_credential(base_url: &str, answer: Result<(), CloudError>) -> Verdict {
-    let Err(error) = answer else { return Verdict::ok(what::CLOUD, format!("{base_url} accepts the credential")) };
+    let Err(error) = answer else {
+        return Verdict::ok(what::CLOUD, format!("{base_url} accepts the credential"));
+    };
     let verdict = Verdict::failed(what::CLOUD, format!("{base_url}: {}", chain(&error)));
     match error {
         CloudError::CredentialRejected | CloudError::NotConnected | CloudError::Refused { .. } => {
@@ -71,7 +73,11 @@ fn judge_hooks(steps: Result<Vec<HookStep>, CloudError>) -> Verdict {
     if !steps.is_empty() && wrong.is_empty() {
         return Verdict::ok(what::HOOK, format!("{} in place", steps.len()));
     }
-    let detail = if wrong.is_empty() { "none was ever made".to_owned() } else { wrong.join("\n") };
+    let detail = if wrong.is_empty() {
+        "none was ever made".to_owned()
+    } else {
+        wrong.join("\n")
+    };
     Verdict::failed(what::HOOK, detail).hint("`ostler connect particle` makes and repairs them")
 }
 

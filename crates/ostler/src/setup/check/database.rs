@@ -36,20 +36,35 @@ impl Database {
         let verdict = judge_writing(config).await;
         let secrets = match keys {
             Some(_) => judge_secrets(store.check_sealed().await),
-            None => Err(Verdict::skipped(what::SECRETS, "without the master key nothing can be opened")),
+            None => Err(Verdict::skipped(
+                what::SECRETS,
+                "without the master key nothing can be opened",
+            )),
         };
         match secrets {
-            Ok(secrets) => Self { verdict, secrets, store: Some(store) },
+            Ok(secrets) => Self {
+                verdict,
+                secrets,
+                store: Some(store),
+            },
             Err(secrets) => {
                 store.close().await;
-                Self { verdict, secrets, store: None }
+                Self {
+                    verdict,
+                    secrets,
+                    store: None,
+                }
             }
         }
     }
 
     fn unreadable(verdict: Verdict) -> Self {
         let secrets = Verdict::skipped(what::SECRETS, "the database cannot be read");
-        Self { verdict, secrets, store: None }
+        Self {
+            verdict,
+            secrets,
+            store: None,
+        }
     }
 
     pub async fn connected_products(&self) -> Vec<ConnectedProduct> {
@@ -81,29 +96,45 @@ async fn open(config: &Config, keys: Option<&MasterKeys>) -> Result<Store, Verdi
             .hint("`ostler init` makes an installation, `ostler restore` brings one back"));
     }
     // A key that opens nothing: the rest can be looked at all the same.
-    let keys = keys.cloned().unwrap_or_else(|| MasterKeys::new(MasterKey::from_bytes([0; 32]), Vec::new()));
+    let keys = keys
+        .cloned()
+        .unwrap_or_else(|| MasterKeys::new(MasterKey::from_bytes([0; 32]), Vec::new()));
     let options = StoreOptions::new(keys, entropy());
-    Store::look(url, options, clock().now()).await.map_err(|error| failed(chain(&error)))
+    Store::look(url, options, clock().now())
+        .await
+        .map_err(|error| failed(chain(&error)))
 }
 
 async fn judge_content(store: &Store) -> Result<(), Verdict> {
     let unreadable = |error: StoreError| Verdict::failed(what::DATABASE, chain(&error));
     match store.quick_check().await.map_err(unreadable)? {
-        Some(finding) => Err(Verdict::failed(what::DATABASE, format!("the file is damaged: {finding}"))
-            .hint("stop the server, keep the file, and `ostler restore` the newest backup")),
+        Some(finding) => Err(
+            Verdict::failed(what::DATABASE, format!("the file is damaged: {finding}"))
+                .hint("stop the server, keep the file, and `ostler restore` the newest backup"),
+        ),
         None => judge_schema(&store.schema_standing().await.map_err(unreadable)?),
     }
 }
 
 fn judge_schema(standing: &SchemaStanding) -> Result<(), Verdict> {
-    let SchemaStanding { outstanding, edited, newer } = standing;
+    let SchemaStanding {
+        outstanding,
+        edited,
+        newer,
+    } = standing;
     let failed = |detail: String| Err(Verdict::failed(what::DATABASE, detail));
     if !edited.is_empty() {
-        return failed(format!("the schema is another than this program's: {}", edited.join(", ")));
+        return failed(format!(
+            "the schema is another than this program's: {}",
+            edited.join(", ")
+        ));
     }
     if !outstanding.is_empty() {
-        return failed(format!("the schema is older than this program, and lacks {}", outstanding.join(", ")))
-            .map_err(|verdict| verdict.hint("`ostler migrate` brings it up to date; `ostler serve` does so by itself"));
+        return failed(format!(
+            "the schema is older than this program, and lacks {}",
+            outstanding.join(", ")
+        ))
+        .map_err(|verdict| verdict.hint("`ostler migrate` brings it up to date; `ostler serve` does so by itself"));
     }
     if !newer.is_empty() {
         eprintln!("ostler: a newer version has changed the schema ({})", newer.join(", "));
@@ -117,9 +148,15 @@ async fn judge_writing(config: &Config) -> Verdict {
     match probe_writing(config.database_url.expose()).await {
         Ok(WriteProbe::Writable) => Verdict::ok(what::DATABASE, format!("{shown}, whole, up to date, writable")),
         Ok(WriteProbe::InUse) => match server::ask_readiness(config).await {
-            Ok(()) => Verdict::ok(what::DATABASE, format!("{shown}, whole, up to date, in use by a server that is ready")),
-            Err(why) => Verdict::failed(what::DATABASE, format!("{shown} is in use by a process that is not ready: {why}"))
-                .hint("look at the server's log; /readyz names the part that does not work"),
+            Ok(()) => Verdict::ok(
+                what::DATABASE,
+                format!("{shown}, whole, up to date, in use by a server that is ready"),
+            ),
+            Err(why) => Verdict::failed(
+                what::DATABASE,
+                format!("{shown} is in use by a process that is not ready: {why}"),
+            )
+            .hint("look at the server's log; /readyz names the part that does not work"),
         },
         Err(error) => Verdict::failed(what::DATABASE, format!("{shown} cannot be written: {}", chain(&error))),
     }
@@ -128,7 +165,10 @@ async fn judge_writing(config: &Config) -> Verdict {
 fn judge_secrets(report: Result<SealedReport, StoreError>) -> Result<Verdict, Verdict> {
     let report = report.map_err(|error| Verdict::failed(what::SECRETS, chain(&error)))?;
     if report.unopened.is_empty() {
-        return Ok(Verdict::ok(what::SECRETS, format!("all {} open with the master key", report.total)));
+        return Ok(Verdict::ok(
+            what::SECRETS,
+            format!("all {} open with the master key", report.total),
+        ));
     }
     let mut detail = format!("{} of {} do not open", report.unopened.len(), report.total);
     for secret in report.unopened.iter().take(NAMED_MAX) {
@@ -140,7 +180,9 @@ fn judge_secrets(report: Result<SealedReport, StoreError>) -> Result<Verdict, Ve
 async fn connected_products(store: &Store) -> Result<Vec<ConnectedProduct>, StoreError> {
     let mut products = Vec::new();
     for (id, connection) in store.cloud_connections().await? {
-        let Some(record) = store.product(id).await? else { continue };
+        let Some(record) = store.product(id).await? else {
+            continue;
+        };
         products.push(ConnectedProduct {
             id,
             declaration: record.to_product()?.declaration,
@@ -165,6 +207,11 @@ mod tests {
         judge_schema(&standing(&[], &[], &["0099_later"])).unwrap();
         let old = judge_schema(&standing(&["0004_history"], &[], &[])).unwrap_err();
         assert!(old.detail.contains("0004_history") && old.hint.unwrap().contains("ostler migrate"));
-        assert!(judge_schema(&standing(&[], &["0001_registry"], &[])).unwrap_err().detail.contains("0001_registry"));
+        assert!(
+            judge_schema(&standing(&[], &["0001_registry"], &[]))
+                .unwrap_err()
+                .detail
+                .contains("0001_registry")
+        );
     }
 }

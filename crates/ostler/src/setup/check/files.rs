@@ -25,7 +25,10 @@ pub fn configuration_faults(file: Option<&Path>, faults: &Faults) -> Verdict {
 }
 
 fn shown(file: Option<&Path>) -> String {
-    file.map_or_else(|| "the defaults and the environment".to_owned(), |file| file.display().to_string())
+    file.map_or_else(
+        || "the defaults and the environment".to_owned(),
+        |file| file.display().to_string(),
+    )
 }
 
 pub fn master_key(path: &Path) -> (Verdict, Option<MasterKeys>) {
@@ -34,7 +37,10 @@ pub fn master_key(path: &Path) -> (Verdict, Option<MasterKeys>) {
             let detail = format!("{}, key {}", path.display(), keys.current().id());
             (Verdict::ok(what::MASTER_KEY, detail), Some(keys))
         }
-        Err(error) => (Verdict::failed(what::MASTER_KEY, super::verdict::chain(error.as_ref())), None),
+        Err(error) => (
+            Verdict::failed(what::MASTER_KEY, super::verdict::chain(error.as_ref())),
+            None,
+        ),
     }
 }
 
@@ -45,10 +51,16 @@ pub fn disk(config: &Config) -> Verdict {
         Ok(None) => return Verdict::skipped(what::DISK, "the database is PostgreSQL's"),
         Err(error) => return Verdict::skipped(what::DISK, error.to_string()),
     };
-    let directory = file.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = file
+        .parent()
+        .filter(|path| !path.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     match rustix::fs::statvfs(directory) {
         Ok(room) => judge_room(directory, room.f_bavail.saturating_mul(room.f_frsize)),
-        Err(error) => Verdict::failed(what::DISK, format!("{} cannot be looked at: {error}", directory.display())),
+        Err(error) => Verdict::failed(
+            what::DISK,
+            format!("{} cannot be looked at: {error}", directory.display()),
+        ),
     }
 }
 

@@ -21,9 +21,10 @@ pub async fn look(public_url: &Url) -> Verdict {
     }
     match ask(public_url).await {
         Ok(verdict) => verdict,
-        Err(error) if error.is_connect() && !is_about_tls(&error) => {
-            Verdict::ok(what::PUBLIC_URL, format!("{public_url} resolves; nobody answers there now"))
-        }
+        Err(error) if error.is_connect() && !is_about_tls(&error) => Verdict::ok(
+            what::PUBLIC_URL,
+            format!("{public_url} resolves; nobody answers there now"),
+        ),
         Err(error) => Verdict::failed(what::PUBLIC_URL, chain(&error.without_url()))
             .hint("does the proxy pass requests on, and is its certificate one that customers trust?"),
     }
@@ -33,7 +34,10 @@ async fn resolve(public_url: &Url) -> Result<(), String> {
     let port = public_url.port_or_known_default().unwrap_or(443);
     match public_url.host() {
         Some(Host::Domain(name)) => match tokio::net::lookup_host((name, port)).await {
-            Ok(mut addresses) => addresses.next().map(|_| ()).ok_or_else(|| "the name has none".to_owned()),
+            Ok(mut addresses) => addresses
+                .next()
+                .map(|_| ())
+                .ok_or_else(|| "the name has none".to_owned()),
             Err(error) => Err(error.to_string()),
         },
         Some(Host::Ipv4(_) | Host::Ipv6(_)) => Ok(()),
@@ -47,15 +51,26 @@ async fn ask(public_url: &Url) -> Result<Verdict, reqwest::Error> {
     let at = |path: &str| format!("{}{path}", public_url.as_str().trim_end_matches('/'));
     let health = client.get(at("/healthz")).send().await?;
     if !health.status().is_success() {
-        let detail = format!("{public_url} answers, but not as Ostler: /healthz gave {}", health.status().as_u16());
+        let detail = format!(
+            "{public_url} answers, but not as Ostler: /healthz gave {}",
+            health.status().as_u16()
+        );
         return Ok(Verdict::failed(what::PUBLIC_URL, detail).hint("does the proxy pass requests on to Ostler?"));
     }
     let metadata = client.get(at("/.well-known/oauth-authorization-server")).send().await?;
     Ok(match metadata.json::<Metadata>().await {
-        Ok(Metadata { issuer }) if issuer == at("") => Verdict::ok(what::PUBLIC_URL, format!("Ostler answers at {public_url}")),
-        Ok(Metadata { issuer }) => Verdict::failed(what::PUBLIC_URL, format!("the Ostler at {public_url} calls itself {issuer}"))
-            .hint("restart the server, if its configuration was changed"),
-        Err(_) => Verdict::failed(what::PUBLIC_URL, format!("another server than Ostler answers at {public_url}")),
+        Ok(Metadata { issuer }) if issuer == at("") => {
+            Verdict::ok(what::PUBLIC_URL, format!("Ostler answers at {public_url}"))
+        }
+        Ok(Metadata { issuer }) => Verdict::failed(
+            what::PUBLIC_URL,
+            format!("the Ostler at {public_url} calls itself {issuer}"),
+        )
+        .hint("restart the server, if its configuration was changed"),
+        Err(_) => Verdict::failed(
+            what::PUBLIC_URL,
+            format!("another server than Ostler answers at {public_url}"),
+        ),
     })
 }
 

@@ -40,7 +40,13 @@ pub struct Verdict {
 
 impl Verdict {
     fn new(what: &'static str, standing: Standing, detail: impl Into<String>) -> Self {
-        Self { what, product: None, standing, detail: detail.into(), hint: None }
+        Self {
+            what,
+            product: None,
+            standing,
+            detail: detail.into(),
+            hint: None,
+        }
     }
 
     pub fn ok(what: &'static str, detail: impl Into<String>) -> Self {
@@ -61,12 +67,18 @@ impl Verdict {
 
     #[must_use]
     pub fn of_product(self, slug: &str) -> Self {
-        Self { product: Some(slug.to_owned()), ..self }
+        Self {
+            product: Some(slug.to_owned()),
+            ..self
+        }
     }
 
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 
     fn subject(&self) -> String {
@@ -110,7 +122,11 @@ impl Report {
 
     pub fn table(&self) -> String {
         let subjects: Vec<String> = self.0.iter().map(Verdict::subject).collect();
-        let width = subjects.iter().map(|subject| subject.chars().count()).max().unwrap_or(0);
+        let width = subjects
+            .iter()
+            .map(|subject| subject.chars().count())
+            .max()
+            .unwrap_or(0);
         let mut table = String::new();
         for (verdict, subject) in self.0.iter().zip(subjects) {
             // Lines that follow stand under the first one's detail.
@@ -131,7 +147,11 @@ mod tests {
 
     #[test]
     fn one_failure_fails_the_whole_and_a_warning_does_not() {
-        let fine = vec![Verdict::ok("a", ""), Verdict::warning("b", ""), Verdict::skipped("c", "")];
+        let fine = vec![
+            Verdict::ok("a", ""),
+            Verdict::warning("b", ""),
+            Verdict::skipped("c", ""),
+        ];
         assert!(Report::of(fine.clone()).holds());
         assert!(!Report::of([fine, vec![Verdict::failed("d", "")]].concat()).holds());
     }
@@ -140,7 +160,9 @@ mod tests {
     fn the_table_stands_in_columns() {
         let verdicts = vec![
             Verdict::ok("clock", "0.1 s apart"),
-            Verdict::failed("webhook", "none\nat all").of_product("thermostat").hint("make one"),
+            Verdict::failed("webhook", "none\nat all")
+                .of_product("thermostat")
+                .hint("make one"),
         ];
         assert_eq!(
             Report::of(verdicts).table(),

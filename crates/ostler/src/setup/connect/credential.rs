@@ -44,11 +44,17 @@ impl CredentialArgs {
     pub fn read(&self) -> anyhow::Result<SetupCredential> {
         if let Some(username) = &self.username {
             let password = read("password", self.password_file.as_deref())?;
-            return Ok(SetupCredential::UserPassword { username: username.clone(), password });
+            return Ok(SetupCredential::UserPassword {
+                username: username.clone(),
+                password,
+            });
         }
         if let Some(client_id) = &self.cloud_client_id {
             let client_secret = read("client secret", self.cloud_client_secret_file.as_deref())?;
-            return Ok(SetupCredential::ProductClient { client_id: client_id.clone(), client_secret });
+            return Ok(SetupCredential::ProductClient {
+                client_id: client_id.clone(),
+                client_secret,
+            });
         }
         if self.token_stdin || self.token_file.is_some() {
             return Ok(SetupCredential::UserToken(read("token", self.token_file.as_deref())?));

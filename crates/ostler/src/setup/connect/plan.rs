@@ -19,8 +19,12 @@ use crate::setup::entropy;
 
 pub enum Plan {
     /// The stored credential works; the server says what its hooks lack.
-    Repair { hooks: Vec<HookLine> },
-    Connect { steps: Vec<SetupStep> },
+    Repair {
+        hooks: Vec<HookLine>,
+    },
+    Connect {
+        steps: Vec<SetupStep>,
+    },
 }
 
 /// One hook as the staff API tells of it.
@@ -64,7 +68,12 @@ impl Plan {
             secret: IngestSecret::draw(&*entropy()).reveal().to_owned().into(),
             event_prefixes: product.event_prefixes.clone(),
         };
-        let steps = cloud.plan_setup(&SetupRequest { hook: Some(hook), ..request.clone() }).await?;
+        let steps = cloud
+            .plan_setup(&SetupRequest {
+                hook: Some(hook),
+                ..request.clone()
+            })
+            .await?;
         Ok(Self::Connect { steps })
     }
 
@@ -76,7 +85,10 @@ impl Plan {
             Self::Connect { steps } => {
                 let mut lines: Vec<String> = steps.iter().map(|step| format!("- {step}")).collect();
                 let after_credential = lines.len().min(1);
-                lines.insert(after_credential, "- store Ostler's own credential at Ostler, sealed".to_owned());
+                lines.insert(
+                    after_credential,
+                    "- store Ostler's own credential at Ostler, sealed".to_owned(),
+                );
                 lines
             }
         }
@@ -155,11 +167,16 @@ async fn store(
 ) -> Result<(), Failure> {
     let mut body = json!({"kind": "particle", "base_url": request.base_url, "product": request.cloud_product});
     match credential {
-        CloudCredential::Client { client_id, client_secret } => {
+        CloudCredential::Client {
+            client_id,
+            client_secret,
+        } => {
             body["client_id"] = json!(client_id);
             body["client_secret"] = json!(client_secret.expose_secret());
         }
         CloudCredential::Token(token) => body["access_token"] = json!(token.expose_secret()),
     }
-    api.put(&["products", &product.id, "cloud"], &[], &body).await.map(|_| ())
+    api.put(&["products", &product.id, "cloud"], &[], &body)
+        .await
+        .map(|_| ())
 }

@@ -33,14 +33,24 @@ struct Metadata {
 impl ConnectedProduct {
     pub async fn find(api: &StaffApi, server: &Url, slug: &str) -> anyhow::Result<Self> {
         let products = api.list(&["products"]).await?;
-        let Some(product) = products.into_iter().find(|product| product["slug"] == slug || product["id"] == slug) else {
+        let Some(product) = products
+            .into_iter()
+            .find(|product| product["slug"] == slug || product["id"] == slug)
+        else {
             return Err(Failure::NoSuchProduct(slug.to_owned()).into());
         };
         let id = text(&product, "id")?;
         let slug = text(&product, "slug")?;
-        let whole = api.get_json(&["products", &id], &[]).await?;
-        let file: ProductFile = serde_json::from_value(whole).context("the server's product cannot be read")?;
-        let declaration = file.check().map_err(|fault| anyhow::anyhow!("the server's product is none that this version knows: {fault}"))?;
+        let file = api
+            .get(&["products", &id, "export"])
+            .await?
+            .text()
+            .await
+            .context("the product's file was not sent whole")?;
+        let file = ProductFile::from_toml(&file).context("the server's product cannot be read")?;
+        let declaration = file
+            .check()
+            .map_err(|fault| anyhow::anyhow!("the server's product is none that this version knows: {fault}"))?;
         Ok(Self {
             ingest_url: format!("{}/ingest/particle/{slug}", issuer(server).await?),
             event_prefixes: hook_prefixes(&declaration),
@@ -52,7 +62,9 @@ impl ConnectedProduct {
     /// `None` if the product has none yet.
     pub async fn known_connection(&self, api: &StaffApi) -> anyhow::Result<Option<KnownConnection>> {
         match api.get_json(&["products", &self.id, "cloud"], &[]).await {
-            Ok(known) => Ok(Some(serde_json::from_value(known).context("the server's connection cannot be read")?)),
+            Ok(known) => Ok(Some(
+                serde_json::from_value(known).context("the server's connection cannot be read")?,
+            )),
             Err(Failure::Refused(problem)) if problem.code() == "not-found" => Ok(None),
             Err(failure) => Err(failure.into()),
         }
@@ -61,9 +73,17 @@ impl ConnectedProduct {
 
 /// The server's own public address, which may not be the one by which we reach it.
 async fn issuer(server: &Url) -> anyhow::Result<String> {
-    let address = format!("{}/.well-known/oauth-authorization-server", server.as_str().trim_end_matches('/'));
-    let answer = reqwest::get(&address).await.with_context(|| format!("{address} cannot be read"))?;
-    let metadata: Metadata = answer.json().await.with_context(|| format!("{address} is not one of Ostler's"))?;
+    let address = format!(
+        "{}/.well-known/oauth-authorization-server",
+        server.as_str().trim_end_matches('/')
+    );
+    let answer = reqwest::get(&address)
+        .await
+        .with_context(|| format!("{address} cannot be read"))?;
+    let metadata: Metadata = answer
+        .json()
+        .await
+        .with_context(|| format!("{address} is not one of Ostler's"))?;
     Ok(metadata.issuer)
 }
 

@@ -16,7 +16,10 @@ pub struct Made {
 impl Made {
     /// Makes a directory and those above it, as far as they are missing.
     pub fn directory(&mut self, path: &Path) -> anyhow::Result<()> {
-        let missing: Vec<_> = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+        let missing: Vec<_> = path
+            .ancestors()
+            .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+            .collect();
         for path in missing.into_iter().rev() {
             fs::create_dir(path).with_context(|| format!("the directory {} cannot be made", path.display()))?;
             self.directories.push(path.to_owned());

@@ -20,10 +20,10 @@ pub struct Site {
     pub config: PathBuf,
     pub config_text: String,
     pub master_key: PathBuf,
-    pub masked_database_url: String,
+    masked_database_url: String,
     database_url: DatabaseUrl,
     /// `None` with PostgreSQL.
-    database_file: Option<PathBuf>,
+    pub database_file: Option<PathBuf>,
 }
 
 impl Site {
@@ -31,12 +31,16 @@ impl Site {
     pub fn of(args: &InitArgs) -> anyhow::Result<Self> {
         let directory = args.directory.clone();
         let database_url = args.database_url.as_deref().unwrap_or(DATABASE_URL);
-        let mut settings =
-            BTreeMap::from([("public_url", args.public_url.clone()), ("database_url", database_url.to_owned())]);
+        let mut settings = BTreeMap::from([
+            ("public_url", args.public_url.clone()),
+            ("database_url", database_url.to_owned()),
+        ]);
         if let Some(address) = loopback_address(&args.public_url) {
             settings.insert("listen", address);
         }
-        let variables = settings.iter().map(|(name, value)| (format!("OSTLER_{}", name.to_uppercase()), value.clone()));
+        let variables = settings
+            .iter()
+            .map(|(name, value)| (format!("OSTLER_{}", name.to_uppercase()), value.clone()));
         let (judged, _) = Config::load(None, &variables.collect())?;
         let database_file = sqlite_path(judged.database_url.expose()).context("the database URL cannot be used")?;
         Ok(Self {
@@ -52,9 +56,14 @@ impl Site {
 
     /// Everything that a new installation would have to overwrite.
     pub async fn conflicts(&self) -> anyhow::Result<Vec<String>> {
-        let files = [&self.config, &self.master_key].into_iter().cloned().chain(self.database_files());
-        let mut conflicts: Vec<String> =
-            files.filter(|path| path.exists()).map(|path| path.display().to_string()).collect();
+        let files = [&self.config, &self.master_key]
+            .into_iter()
+            .cloned()
+            .chain(self.database_files());
+        let mut conflicts: Vec<String> = files
+            .filter(|path| path.exists())
+            .map(|path| path.display().to_string())
+            .collect();
         if self.directory.exists() && !self.directory.is_dir() {
             conflicts.push(format!("{}, which is no directory", self.directory.display()));
         }
@@ -72,7 +81,18 @@ impl Site {
             PathBuf::from(name)
         };
         let endings = ["", "-wal", "-shm", ".lock"];
-        self.database_file.iter().flat_map(|file| endings.map(|ending| beside(file, ending))).collect()
+        self.database_file
+            .iter()
+            .flat_map(|file| endings.map(|ending| beside(file, ending)))
+            .collect()
+    }
+
+    /// Where it is, for people.
+    pub fn database(&self) -> String {
+        match &self.database_file {
+            Some(file) => file.display().to_string(),
+            None => self.masked_database_url.clone(),
+        }
     }
 
     /// Tables alone are no installation: an `init` that failed may have left them.
@@ -99,17 +119,20 @@ fn loopback_address(public_url: &str) -> Option<String> {
     })
 }
 
-/// The defaults with their comments, and the given settings in their places.
+/// The defaults with their comments, and the given settings in their places. All of these stand
+/// before the first table; a table may have a setting of the same name.
 fn commented(settings: &BTreeMap<&str, String>) -> String {
-    let line = |line: &str| {
+    let first_table = DEFAULTS.find("\n[").unwrap_or(DEFAULTS.len());
+    let (top, tables) = DEFAULTS.split_at(first_table);
+    let top = top.lines().map(|line| {
         let name = line.split(" = ").next().unwrap_or_default();
         match settings.get(name) {
             Some(address) if name == "listen" => format!("listen = [{}]\n", toml_string(address)),
             Some(value) => format!("{name} = {}\n", toml_string(value)),
             None => format!("{line}\n"),
         }
-    };
-    DEFAULTS.lines().map(line).collect()
+    });
+    top.collect::<String>() + tables
 }
 
 fn toml_string(text: &str) -> String {
@@ -137,6 +160,7 @@ mod tests {
         assert_eq!(written["public_url"].as_str(), Some("http://[::1]:9000"));
         assert_eq!(written["listen"][0].as_str(), Some("[::1]:9000"));
         assert_eq!(written["database_url"].as_str(), Some("sqlite:a \"b\".db"));
+        assert_eq!(written["metrics"]["listen"].as_str(), Some(""), "a table's own");
         let comments = |text: &str| text.lines().filter(|line| line.starts_with('#')).count();
         assert_eq!(comments(&site.config_text), comments(DEFAULTS));
         assert_eq!(site.database_files()[0], Path::new("somewhere/a \"b\".db"));
@@ -151,7 +175,10 @@ mod tests {
 
     #[test]
     fn settings_that_serve_would_refuse_are_refused_before_anything_is_made() {
-        for (public_url, database_url) in [("http://api.example.com", None), ("https://a.example", Some("mysql://x"))] {
+        for (public_url, database_url) in [
+            ("http://api.example.com", None),
+            ("https://a.example", Some("mysql://x")),
+        ] {
             assert!(Site::of(&args(public_url, database_url)).is_err());
         }
     }
