@@ -9,4 +9,5 @@ mod backup;
 mod check;
 mod connect;
 mod init;
+mod product;
 mod scenarios;

@@ -1,0 +1,182 @@
+//! `ostler init`, `ostler serve`, and a simulated cloud.
+
+use std::process::Command;
+use std::time::Duration;
+
+use ostler_sim::{Sim, SimConfig, SimHandle};
+use ostler_testkit::{Database, Postgres, Process, Scratch, free_port};
+
+use super::Caller;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_ostler");
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// On which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    Sqlite,
+    Postgres,
+}
+
+/// A running installation. Dropped, it is gone.
+pub struct Installation {
+    // Dropped in this order: the server before its database, the database before its files.
+    server: Option<Process>,
+    sim: Sim,
+    base: String,
+    machine: (String, String),
+    starts: u32,
+    database: Option<Database>,
+    scratch: Scratch,
+}
+
+impl Installation {
+    pub async fn start(on: On) -> Self {
+        Self::start_with(on, SimConfig { thermostats: 6, vehicles: 3, ..SimConfig::default() }).await
+    }
+
+    pub async fn start_with(on: On, simulation: SimConfig) -> Self {
+        let scratch = Scratch::new();
+        let database = (on == On::Postgres).then(|| Postgres::shared().fresh_database(None));
+        let port = free_port();
+        let base = format!("http://127.0.0.1:{port}");
+        let mut init = ostler();
+        init.arg("init").arg(scratch.join("site")).args(["--email", "owner@example.com", "--public-url", &base]);
+        if let Some(database) = &database {
+            init.args(["--database-url", database.url()]);
+        }
+        let told = init.output().expect("ostler init runs");
+        let said = String::from_utf8_lossy(&told.stdout).into_owned();
+        assert!(told.status.success(), "{said}{}", String::from_utf8_lossy(&told.stderr));
+        let mut installation = Self {
+            server: None,
+            sim: Sim::start(simulation).await.expect("the simulated cloud starts"),
+            base,
+            machine: machine_client(&said),
+            starts: 0,
+            database: database,
+            scratch,
+        };
+        installation.serve(port);
+        installation
+    }
+
+    pub fn sim(&self) -> SimHandle {
+        self.sim.handle()
+    }
+
+    pub fn sim_url(&self) -> String {
+        self.sim.base_url()
+    }
+
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Client id and secret of the machine that `ostler init` made.
+    pub fn machine(&self) -> &(String, String) {
+        &self.machine
+    }
+
+    /// Nobody in particular.
+    pub fn anonymous(&self) -> Caller {
+        Caller::new(&self.base, None)
+    }
+
+    /// The maker's own machine, with all that it may ask for.
+    pub async fn maker(&self) -> Caller {
+        let (id, secret) = &self.machine;
+        self.machine_caller(id, secret).await
+    }
+
+    /// A machine by its client credentials (RFC 6749 §4.4), with its default scopes.
+    pub async fn machine_caller(&self, id: &str, secret: &str) -> Caller {
+        let request = super::http()
+            .post(format!("{}/oauth/token", self.base))
+            .basic_auth(id, Some(secret))
+            .form(&[("grant_type", "client_credentials")]);
+        let answer = super::Answer::of(request.send().await.expect("the server answers")).await.expect(200);
+        let token = answer.at("/access_token").as_str().map(str::to_owned);
+        Caller::new(&self.base, token)
+    }
+
+    /// Everything the server has written to stderr since it was started last.
+    pub fn log(&self) -> String {
+        self.server.as_ref().map(Process::log).unwrap_or_default()
+    }
+
+    /// Whether a text stands anywhere in the database's files, in clear. PostgreSQL's are the
+    /// cluster's own; there its tables are dumped.
+    pub fn stored_bytes_contain(&self, text: &str) -> bool {
+        if let Some(database) = &self.database {
+            let dumped = Command::new("pg_dump").arg(database.url()).output().expect("pg_dump runs");
+            assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
+            return String::from_utf8_lossy(&dumped.stdout).contains(text);
+        }
+        ["ostler.db", "ostler.db-wal"].iter().any(|name| {
+            let path = self.scratch.join("site").join(name);
+            path.exists() && contains(&std::fs::read(path).expect("the database can be read"), text.as_bytes())
+        })
+    }
+
+    pub fn server_id(&self) -> u32 {
+        self.server.as_ref().expect("it runs").id()
+    }
+
+    /// Ends the server as the operator does, and starts it again on what it left.
+    pub fn restart(&mut self) {
+        let mut server = self.server.take().expect("it runs");
+        server.terminate();
+        let status = server.wait(READY_WITHIN);
+        assert!(status.success(), "{status}: {}", server.log());
+        self.serve_again();
+    }
+
+    /// kill -9, then a start on what is left.
+    pub fn crash_and_restart(&mut self) {
+        self.server.take().expect("it runs").kill();
+        self.serve_again();
+    }
+
+    fn serve_again(&mut self) {
+        let port = self.base.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        self.serve(port);
+    }
+
+    fn serve(&mut self, port: u16) {
+        self.starts += 1;
+        let mut serve = ostler();
+        serve
+            .arg("serve")
+            .arg("--config")
+            .arg(self.scratch.join("site/ostler.toml"))
+            .env("OSTLER_LISTEN", format!("127.0.0.1:{port}"))
+            .env("OSTLER_LIMITS_REQUESTS_PER_MINUTE_PER_ADDRESS", "0")
+            .env("OSTLER_LIMITS_REQUESTS_PER_MINUTE_PER_CALLER", "0");
+        let name = format!("ostler-{}", self.starts);
+        let mut server = Process::spawn(&name, &mut serve, &self.scratch);
+        server.wait_for_listener(([127, 0, 0, 1], port).into(), READY_WITHIN);
+        self.server = Some(server);
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// The binary, deaf to whatever this machine's environment says to it.
+pub fn ostler() -> Command {
+    let mut command = Command::new(BINARY);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OSTLER_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// `ostler init` shows it once: `Client  cli_… / ost_cs_…`.
+fn machine_client(said: &str) -> (String, String) {
+    let line = said.lines().find(|line| line.starts_with("Client ")).expect("a line that names the client");
+    let mut words = line.split_whitespace().skip(1).filter(|word| *word != "/");
+    let (id, secret) = (words.next(), words.next());
+    (id.expect("an id").to_owned(), secret.expect("a secret").to_owned())
+}
