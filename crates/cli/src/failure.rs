@@ -8,7 +8,7 @@ use crate::problem::Problem;
 pub enum Failure {
     #[error("cannot read {}", path.display())]
     File { path: PathBuf, source: std::io::Error },
-    #[error("{} is not TOML:\n{source}", path.display())]
+    #[error("{} is not TOML", path.display())]
     Toml { path: PathBuf, source: Box<toml::de::Error> },
     #[error("cannot write the result")]
     Output(#[from] std::io::Error),

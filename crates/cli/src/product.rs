@@ -32,7 +32,7 @@ pub enum ProductCommand {
 pub struct ExportArgs {
     /// The product's slug or id
     product: String,
-    /// Write JSON instead of TOML
+    /// Write the server's answer in JSON, which can be sent back as it is, instead of TOML
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -74,13 +74,6 @@ enum Effect {
 }
 
 impl Effect {
-    const fn access(self) -> Access {
-        match self {
-            Self::DryRun => Access::Read,
-            Self::Apply => Access::Write,
-        }
-    }
-
     const fn query(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::DryRun => &[("dry_run", "true")],
@@ -105,7 +98,7 @@ async fn export(args: ExportArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let id = find(&api, &args.product).await?.ok_or(Failure::NoSuchProduct(args.product))?;
     if args.json {
         let product = json(api.get(&["products", &id]).await?).await?;
-        return write_json(out, &product["file"]);
+        return write_json(out, &product);
     }
     let response = api.get(&["products", &id, "export"]).await?;
     let status = response.status().as_u16();
@@ -137,7 +130,7 @@ async fn apply(args: ApplyArgs, out: &mut dyn Write) -> Result<(), Failure> {
 
 /// Creates the product if its slug is new, otherwise applies the file to it.
 async fn submit(connection: &Connection, file: &Value, effect: Effect) -> Result<Value, Failure> {
-    let api = StaffApi::sign_in(connection, effect.access()).await?;
+    let api = StaffApi::sign_in(connection, Access::Write).await?;
     let slug = file["slug"].as_str().unwrap_or_default();
     match find(&api, slug).await? {
         Some(id) => api.put(&["products", &id], effect.query(), file).await,

@@ -4,6 +4,7 @@ mod audit;
 mod cloud;
 mod commands;
 mod devices;
+mod ending;
 mod grants;
 mod products;
 mod reach;

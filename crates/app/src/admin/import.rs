@@ -114,6 +114,7 @@ impl Desk<'_> {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Fate {
     Created(Option<DeviceId>),
     Existing(DeviceId),

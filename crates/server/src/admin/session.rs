@@ -13,7 +13,7 @@ use crate::error::{ApiError, Refusal, from_store};
 use crate::extract::Json;
 use crate::layers::address::ClientAddress;
 use crate::problem::{Code, Problem};
-use crate::refusals::{Bearer, Input};
+use crate::refusals::{Bearer, Input, SignIn};
 use crate::state::ServerState;
 use crate::text::Line;
 
@@ -43,16 +43,17 @@ pub struct SessionResponse {
 #[utoipa::path(post, path = "/admin/v1/session", tag = "staff", operation_id = "startStaffSession",
     request_body = StartSessionRequest,
     responses((status = 200, description = "A bearer token", body = SessionResponse),
-        (status = 401, description = "The e-mail address or the password is not right"),
-        (status = 429, description = "Tried too often; `Retry-After` says when the next try may come"),
-        (status = 503, description = "Too many sign-ins at once"), Input))]
+        SignIn, Input), security(()))]
 pub async fn start_session(
     State(state): State<ServerState>,
     Extension(address): Extension<ClientAddress>,
     Json(StartSessionRequest { email, password }): Json<StartSessionRequest>,
 ) -> Result<Response, ApiError> {
     let (email, password) = (String::from(email), Password::presented(password.into()));
-    let session = state.app().start_staff_session(&email, password, address.counted()).await?;
+    let session = state
+        .app()
+        .start_staff_session(&email, password, address.counted())
+        .await?;
     let answer = SessionResponse {
         access_token: session.access_token.reveal().to_owned(),
         token_type: "Bearer",
@@ -68,7 +69,9 @@ pub async fn start_session(
     responses((status = 204, description = "It has ended"), Bearer), security(("bearer" = [])))]
 pub async fn end_session(State(state): State<ServerState>, caller: Caller) -> Result<StatusCode, ApiError> {
     if caller.staff_id().is_none() {
-        return Err(Problem::new(Code::InsufficientScope).detail("This is not a staff session.").into());
+        return Err(Problem::new(Code::InsufficientScope)
+            .detail("This is not a staff session.")
+            .into());
     }
     state.app().end_staff_session(&caller).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -83,9 +86,9 @@ impl Refusal for SignInError {
             Self::Wait(pause) => Problem::new(Code::RateLimited)
                 .detail("That was tried too often for this account or from this address.")
                 .retry_after(pause),
-            Self::Overloaded(error) => {
-                Problem::new(Code::Overloaded).caused_by(error).retry_after(std::time::Duration::from_secs(2))
-            }
+            Self::Overloaded(error) => Problem::new(Code::Overloaded)
+                .caused_by(error)
+                .retry_after(std::time::Duration::from_secs(2)),
             Self::Store(error) => from_store(error),
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{created_product, thermostat};
 use crate::house::{Visitor, house};
 
-async fn sim() -> Sim {
+pub async fn sim() -> Sim {
     Sim::start(SimConfig { thermostats: 3, vehicles: 0, unregistered: 0, ..SimConfig::default() }).await.unwrap()
 }
 
@@ -18,7 +18,7 @@ fn connection(sim: &Sim) -> Value {
            "client_id": product.client_id, "client_secret": product.client_secret})
 }
 
-async fn connected(staff: &Visitor<'_>, sim: &Sim) -> String {
+pub async fn connected(staff: &Visitor<'_>, sim: &Sim) -> String {
     let id = created_product(staff).await;
     let answer = staff.put(&format!("/admin/v1/products/{id}/cloud"), connection(sim)).await;
     assert_eq!(answer.status, 200, "{}", answer.text);

@@ -14,8 +14,8 @@ fn grant(customer_id: &str, device_id: &str) -> Value {
     json!({"customer_id": customer_id, "device_id": device_id, "functions": ["setTarget"]})
 }
 
-fn with(mut body: Value, members: Value) -> Value {
-    body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+fn with(mut body: Value, mut members: Value) -> Value {
+    body.as_object_mut().unwrap().append(members.as_object_mut().unwrap());
     body
 }
 

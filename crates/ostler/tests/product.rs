@@ -1,0 +1,76 @@
+//! Products as files: `ostler product export | diff | apply` against a running server.
+
+use ostler_testkit::Scratch;
+use serde_json::json;
+
+use crate::installation::{Installation, Said};
+
+const THERMOSTAT: &str = r#"
+slug = "thermostat"
+name = "Thermostat"
+
+[[functions]]
+name = "setTarget"
+argument = { type = "integer", min = 5, max = 30 }
+"#;
+
+struct Folder(Scratch);
+
+impl Folder {
+    fn file(&self, text: &str) -> String {
+        let path = self.0.join("product.toml");
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+async fn product(installation: &Installation, arguments: &[&str]) -> Said {
+    let arguments: Vec<&str> = ["product"].iter().chain(arguments).copied().collect();
+    installation.ask(&arguments, "").await
+}
+
+#[tokio::test]
+async fn a_file_is_applied_compared_and_exported() {
+    let installation = Installation::new().await;
+    let _server = installation.serve();
+    let folder = Folder(Scratch::new());
+    let file = folder.file(THERMOSTAT);
+
+    let dry = product(&installation, &["apply", "--dry-run", &file]).await.succeeded();
+    assert!(dry.out.contains("thermostat would be created; nothing was changed"), "{dry:#?}");
+    let made = product(&installation, &["apply", &file]).await.succeeded();
+    assert!(made.out.ends_with("thermostat was created, version 1\n"), "{made:#?}");
+    let same = product(&installation, &["diff", "--check", &file]).await.succeeded();
+    assert_eq!(same.out, "");
+
+    let changed = folder.file(&THERMOSTAT.replace("max = 30", "max = 32"));
+    let difference = product(&installation, &["diff", "--check", &changed]).await.failed("the product differs from the file");
+    assert_eq!(difference.out, "~ /functions/setTarget/argument/max: 30 → 32\n");
+    let applied = product(&installation, &["apply", "--json", &changed]).await.succeeded();
+    assert_eq!((&applied.json()["outcome"], &applied.json()["version"]), (&json!("applied"), &json!(2)));
+
+    let exported = product(&installation, &["export", "thermostat"]).await.succeeded();
+    let again = folder.file(&exported.out);
+    let unchanged = product(&installation, &["apply", &again]).await.succeeded();
+    assert_eq!(unchanged.out, "thermostat is as the file says, version 2\n");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_with_its_place_and_an_exit_status() {
+    let installation = Installation::new().await;
+    let server = installation.serve();
+    let folder = Folder(Scratch::new());
+
+    let faulty = folder.file(&THERMOSTAT.replace("max = 30", "max = 3"));
+    let said = product(&installation, &["apply", &faulty]).await.failed("The request is not valid");
+    assert!(said.err.contains("/functions/0/argument  must have integers `min` and `max`"), "{said:#?}");
+    let broken = folder.file("slug = [");
+    product(&installation, &["diff", &broken]).await.failed("is not TOML");
+    product(&installation, &["diff", "no-such-file.toml"]).await.failed("cannot read no-such-file.toml");
+    product(&installation, &["export", "dishwasher"]).await.failed("there is no product `dishwasher`");
+
+    let misused = product(&installation, &["apply"]).await;
+    assert_eq!((misused.status, misused.out.as_str()), (2, ""));
+    drop(server);
+    product(&installation, &["export", "thermostat"]).await.failed("cannot be asked");
+}
