@@ -28,8 +28,7 @@ use crate::settings::Settings;
 pub use accounts::{AccountError, CustomerRequest, StaffRequest};
 pub use authenticate::AuthenticateError;
 pub use authorize::{
-    AuthorizationFault, AuthorizationParameters, AuthorizationRequest, Judged, Prompt, RedirectTarget,
-    Unredirectable,
+    AuthorizationFault, AuthorizationParameters, AuthorizationRequest, Judged, Prompt, RedirectTarget, Unredirectable,
 };
 pub use client_authentication::{ClientAuthenticationError, PresentedClient};
 pub use clients::{ClientError, ClientPatch, NewClientSecret};

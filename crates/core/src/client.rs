@@ -50,9 +50,9 @@ impl Client {
     /// port of a native app that listens on loopback (RFC 8252 §7.3).
     pub fn may_redirect_to(&self, uri: &str) -> bool {
         let native = self.kind == ClientKind::Public;
-        self.redirect_uris.iter().any(|registered| {
-            registered.as_str() == uri || (native && registered.matches_but_for_loopback_port(uri))
-        })
+        self.redirect_uris
+            .iter()
+            .any(|registered| registered.as_str() == uri || (native && registered.matches_but_for_loopback_port(uri)))
     }
 }
 
@@ -153,7 +153,10 @@ impl FromStr for FlowSet {
     type Err = InvalidFlow;
 
     fn from_str(text: &str) -> Result<Self, InvalidFlow> {
-        text.split(' ').filter(|word| !word.is_empty()).map(str::parse).collect()
+        text.split(' ')
+            .filter(|word| !word.is_empty())
+            .map(str::parse)
+            .collect()
     }
 }
 

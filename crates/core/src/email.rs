@@ -28,7 +28,9 @@ impl FromStr for EmailAddress {
     fn from_str(text: &str) -> Result<Self, InvalidEmailAddress> {
         let text = text.trim();
         let (local, domain) = text.rsplit_once('@').ok_or(InvalidEmailAddress)?;
-        let is_plain = !text.chars().any(|character| character.is_control() || character.is_whitespace());
+        let is_plain = !text
+            .chars()
+            .any(|character| character.is_control() || character.is_whitespace());
         let is_domain = !domain.is_empty() && domain.split('.').all(|label| !label.is_empty());
         if text.len() > LEN_MAX || local.is_empty() || !is_plain || !is_domain {
             return Err(InvalidEmailAddress);
@@ -63,7 +65,17 @@ mod tests {
     #[test]
     fn what_is_surely_no_address_is_refused() {
         let long = format!("{}@example.com", "a".repeat(250));
-        for text in ["", "ada", "@example.com", "ada@", "a b@example.com", "ada@a..b", "ada@.", "a\u{0}@b.c", &long] {
+        for text in [
+            "",
+            "ada",
+            "@example.com",
+            "ada@",
+            "a b@example.com",
+            "ada@a..b",
+            "ada@.",
+            "a\u{0}@b.c",
+            &long,
+        ] {
             assert_eq!(text.parse::<EmailAddress>(), Err(InvalidEmailAddress), "{text}");
         }
     }

@@ -43,7 +43,10 @@ impl FromStr for StaffRole {
     type Err = InvalidStaffRole;
 
     fn from_str(text: &str) -> Result<Self, InvalidStaffRole> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(InvalidStaffRole)
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or(InvalidStaffRole)
     }
 }
 

@@ -72,7 +72,10 @@ impl<S: RequiredScope> FromRequestParts<ServerState> for Scoped<S> {
     async fn from_request_parts(parts: &mut Parts, state: &ServerState) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, state).await?;
         if caller.has(S::SCOPE) {
-            Ok(Self { caller, scope: PhantomData })
+            Ok(Self {
+                caller,
+                scope: PhantomData,
+            })
         } else {
             Err(insufficient_scope(S::SCOPE).into())
         }
@@ -90,7 +93,10 @@ impl FromRequestParts<ServerState> for Caller {
         let slot = parts.extensions.get::<RateSlot>().cloned().unwrap_or_default();
         match state.app().authenticate(token).await {
             Ok(caller) => {
-                state.frame().rates.charge_caller(&Counted::of(&caller).to_string(), &slot)?;
+                state
+                    .frame()
+                    .rates
+                    .charge_caller(&Counted::of(&caller).to_string(), &slot)?;
                 Ok(caller)
             }
             Err(error) => {

@@ -7,14 +7,14 @@
 
 mod held;
 mod load;
+mod tokens;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use ostler_core::caller::{Caller, Principal};
 use ostler_core::grant::Grant;
-use ostler_core::id::{ClientId, CloudDeviceId, CustomerId, DeviceId, GrantId, ProductId, StaffId, TokenFamilyId};
+use ostler_core::id::{CloudDeviceId, CustomerId, DeviceId, GrantId, ProductId};
 use ostler_core::name::FunctionName;
 use ostler_core::policy::{DeviceFacts, Facts, Presence};
 use ostler_core::product::Product;
@@ -22,16 +22,8 @@ use ostler_core::secret::SecretDigest;
 use ostler_core::time::Timestamp;
 
 pub(crate) use held::Model;
-
-/// What a live access token stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenFacts {
-    pub caller: Caller,
-    pub issued_at: Timestamp,
-    pub expires_at: Timestamp,
-    /// The refresh token that this one answered, until it is used: then that answer has arrived.
-    pub confirms: Option<SecretDigest>,
-}
+use tokens::TokenTable;
+pub use tokens::{TokenFacts, TokensOf};
 
 /// One step from what the database said before a commit to what it says after.
 #[derive(Debug, Clone)]
@@ -72,25 +64,13 @@ pub struct DeviceChange {
     pub cloud_device_id: CloudDeviceId,
 }
 
-/// Which tokens ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokensOf {
-    Digest(SecretDigest),
-    Family(TokenFamilyId),
-    Customer(CustomerId),
-    Client(ClientId),
-    Staff(StaffId),
-    /// All whose time had run out before this.
-    ExpiredBy(Timestamp),
-}
-
 #[derive(Debug, Default, PartialEq)]
 pub struct ReadModel {
     products: HashMap<ProductId, ProductEntry>,
     devices: HashMap<DeviceId, DeviceEntry>,
     devices_by_cloud_id: HashMap<CloudDeviceId, DeviceId>,
     grants: HashMap<(CustomerId, DeviceId), Vec<Arc<Grant>>>,
-    tokens: HashMap<SecretDigest, Arc<TokenFacts>>,
+    tokens: TokenTable,
 }
 
 /// Products compare by version: a version never changes.
@@ -189,15 +169,9 @@ impl ReadModel {
             } => {
                 self.remove_grant(grant_id, (customer_id, device_id));
             }
-            Change::TokenIssued(token) => {
-                self.tokens.insert(token.caller.token, token);
-            }
-            Change::TokenConfirmed(digest) => {
-                if let Some(token) = self.tokens.get_mut(&digest) {
-                    Arc::make_mut(token).confirms = None;
-                }
-            }
-            Change::TokensEnded(which) => self.end_tokens(which),
+            Change::TokenIssued(token) => self.tokens.put(token),
+            Change::TokenConfirmed(digest) => self.tokens.confirm(&digest),
+            Change::TokensEnded(which) => self.tokens.end(which),
         }
     }
 
@@ -250,28 +224,5 @@ impl ReadModel {
             }
         }
     }
-
-    fn end_tokens(&mut self, which: TokensOf) {
-        if let TokensOf::Digest(digest) = which {
-            self.tokens.remove(&digest);
-        } else {
-            self.tokens.retain(|_, token| !which.includes(token));
-        }
-    }
 }
 
-impl TokensOf {
-    fn includes(&self, token: &TokenFacts) -> bool {
-        match self {
-            Self::Digest(_) => false,
-            Self::Family(family_id) => token.caller.family_id == *family_id,
-            Self::Customer(customer_id) => token.caller.customer_id() == Some(*customer_id),
-            Self::Client(client_id) => token.caller.client_id == *client_id,
-            Self::Staff(staff_id) => match &token.caller.who {
-                Principal::Staff { staff_id: holder, .. } => holder == staff_id,
-                Principal::Customer(_) | Principal::Machine { .. } => false,
-            },
-            Self::ExpiredBy(now) => token.expires_at <= *now,
-        }
-    }
-}

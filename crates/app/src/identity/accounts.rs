@@ -75,9 +75,19 @@ impl App {
             None => None,
         };
         let id = CustomerId::draw(now, &*self.entropy);
-        let new = NewCustomer { id, email, name, password_hash, products: request.products };
+        let new = NewCustomer {
+            id,
+            email,
+            name,
+            password_hash,
+            products: request.products,
+        };
         let done = self.store.create_customer(&new, by, now).await.map_err(|error| {
-            if error.is_foreign_key_violation() { AccountError::NoSuchProduct } else { error.into() }
+            if error.is_foreign_key_violation() {
+                AccountError::NoSuchProduct
+            } else {
+                error.into()
+            }
         })?;
         created(done).map(|()| id)
     }
@@ -88,7 +98,14 @@ impl App {
         let name = checked_name(request.name)?;
         let password_hash = self.hashed(request.password).await?;
         let id = StaffId::draw(now, &*self.entropy);
-        let new = NewStaff { id, email, name, password_hash, role: request.role, products: request.products };
+        let new = NewStaff {
+            id,
+            email,
+            name,
+            password_hash,
+            role: request.role,
+            products: request.products,
+        };
         created(self.store.create_staff(&new, by, now).await?).map(|()| id)
     }
 
@@ -131,7 +148,10 @@ mod tests {
         assert_eq!(checked_name(Some(" Ada ".into())).unwrap().as_deref(), Some("Ada"));
         assert!(checked_name(None).unwrap().is_none());
         for name in ["", "  ", "a\nb", &"x".repeat(101)] {
-            assert!(matches!(checked_name(Some(name.into())), Err(AccountError::Name)), "{name:?}");
+            assert!(
+                matches!(checked_name(Some(name.into())), Err(AccountError::Name)),
+                "{name:?}"
+            );
         }
     }
 }

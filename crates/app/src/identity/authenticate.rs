@@ -30,7 +30,11 @@ impl App {
         }
         let now = self.clock.now();
         let digest = SecretDigest::of(access_token);
-        let token = self.store.token_facts(&digest, now).await?.ok_or(AuthenticateError::NotRecognised)?;
+        let token = self
+            .store
+            .token_facts(&digest, now)
+            .await?
+            .ok_or(AuthenticateError::NotRecognised)?;
         if let Some(refresh) = &token.confirms {
             self.store.confirm_refresh(refresh, &digest, now).await?;
         }
@@ -52,7 +56,12 @@ impl App {
         let facts = self.store.facts(judged, device_id, function, read_after).await?;
         Ok(match token {
             Some(_) => facts,
-            None => Facts { device: None, grants: Vec::new(), last_called_at: None, read_after },
+            None => Facts {
+                device: None,
+                grants: Vec::new(),
+                last_called_at: None,
+                read_after,
+            },
         })
     }
 }

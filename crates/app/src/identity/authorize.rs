@@ -33,7 +33,10 @@ pub struct AuthorizationRequest {
 impl AuthorizationRequest {
     /// Where its answer goes.
     pub fn target(&self) -> RedirectTarget {
-        RedirectTarget { redirect_uri: self.redirect_uri.clone(), state: self.state.clone() }
+        RedirectTarget {
+            redirect_uri: self.redirect_uri.clone(),
+            state: self.state.clone(),
+        }
     }
 
     /// A native app's redirect proves nothing about who will receive the code: any program may listen
@@ -54,13 +57,19 @@ impl App {
         Ok(request.client_is_assured() && request.scopes.is_subset_of(given))
     }
 
-    pub async fn give_consent(&self, request: &AuthorizationRequest, customer_id: CustomerId) -> Result<(), StoreError> {
+    pub async fn give_consent(
+        &self,
+        request: &AuthorizationRequest,
+        customer_id: CustomerId,
+    ) -> Result<(), StoreError> {
         let given = self.store.consent(customer_id, request.client.id).await?;
         if request.scopes.is_subset_of(given) {
             return Ok(());
         }
         let scopes = given.iter().chain(request.scopes.iter()).collect();
-        self.store.remember_consent(customer_id, request.client.id, scopes, self.clock.now()).await
+        self.store
+            .remember_consent(customer_id, request.client.id, scopes, self.clock.now())
+            .await
     }
 
     /// The customer has agreed, now or before.
@@ -75,7 +84,10 @@ impl App {
             client_id: request.client.id,
             customer_id,
             redirect_uri: request.redirect_uri_named.then(|| request.redirect_uri.clone()),
-            code_challenge: request.code_challenge.as_ref().map(|challenge| challenge.as_str().to_owned()),
+            code_challenge: request
+                .code_challenge
+                .as_ref()
+                .map(|challenge| challenge.as_str().to_owned()),
             scopes: request.scopes,
             expires_at: now + self.settings.authorization_code_lifetime,
         };

@@ -46,7 +46,11 @@ impl App {
     /// A text that is no id names no client.
     pub(super) async fn live_client(&self, client_id: &str) -> Result<Option<RegisteredClient>, StoreError> {
         match client_id.parse::<ClientId>() {
-            Ok(id) => Ok(self.store.client(id).await?.filter(|registered| registered.client.is_live())),
+            Ok(id) => Ok(self
+                .store
+                .client(id)
+                .await?
+                .filter(|registered| registered.client.is_live())),
             Err(_) => Ok(None),
         }
     }

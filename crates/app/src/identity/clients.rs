@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use ostler_core::client::RefreshPolicy;
 use ostler_core::client::{Client, ClientKind, ClientRegistration, RegistrationFault};
 use ostler_core::id::{ClientId, ProductId};
-use ostler_core::client::RefreshPolicy;
 use ostler_core::secret::ClientSecret;
 use ostler_store::{Actor, Listed, Page, RegisteredClient, StoreError};
 
@@ -61,7 +61,10 @@ impl App {
         let registered = RegisteredClient { client, secret_digest };
         self.store.create_client(&registered, by, now).await?;
         self.identity.origins.forget();
-        Ok((registered.client, secret.map_or(NewClientSecret::None, NewClientSecret::Drawn)))
+        Ok((
+            registered.client,
+            secret.map_or(NewClientSecret::None, NewClientSecret::Drawn),
+        ))
     }
 
     pub async fn client(&self, id: ClientId) -> Result<Client, ClientError> {
@@ -87,7 +90,10 @@ impl App {
     /// The former secret is worth nothing from now on.
     pub async fn replace_client_secret(&self, id: ClientId, by: Actor) -> Result<ClientSecret, ClientError> {
         let secret = ClientSecret::draw(&*self.entropy);
-        let replaced = self.store.replace_client_secret(id, secret.digest(), by, self.clock.now()).await?;
+        let replaced = self
+            .store
+            .replace_client_secret(id, secret.digest(), by, self.clock.now())
+            .await?;
         replaced.then_some(secret).ok_or(ClientError::NotFound)
     }
 

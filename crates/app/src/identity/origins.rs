@@ -27,12 +27,17 @@ struct Known {
 impl OriginCache {
     fn recall(&self, now: Timestamp) -> Option<Arc<BTreeSet<WebOrigin>>> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let known = known.as_ref().filter(|known| now.since(known.read_at) < KEPT_FOR && known.read_at <= now)?;
+        let known = known
+            .as_ref()
+            .filter(|known| now.since(known.read_at) < KEPT_FOR && known.read_at <= now)?;
         Some(Arc::clone(&known.origins))
     }
 
     fn remember(&self, origins: &Arc<BTreeSet<WebOrigin>>, read_at: Timestamp) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Known { origins: Arc::clone(origins), read_at });
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Known {
+            origins: Arc::clone(origins),
+            read_at,
+        });
     }
 
     /// After a change of this instance's own, which its caller expects to see at once.
@@ -44,11 +49,16 @@ impl OriginCache {
 impl App {
     /// `false` as well if the registry cannot be read: the browser then refuses its script the answer.
     pub async fn is_registered_origin(&self, origin: &str) -> bool {
-        let Ok(origin) = origin.parse::<WebOrigin>() else { return false };
+        let Ok(origin) = origin.parse::<WebOrigin>() else {
+            return false;
+        };
         match self.registered_origins().await {
             Ok(origins) => origins.contains(&origin),
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the clients' origins could not be read");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the clients' origins could not be read"
+                );
                 false
             }
         }

@@ -60,7 +60,11 @@ pub(super) struct Passwords {
 
 impl Passwords {
     pub fn new(settings: &Settings) -> Self {
-        let PasswordCost { memory_kib, iterations, parallelism } = settings.password_cost;
+        let PasswordCost {
+            memory_kib,
+            iterations,
+            parallelism,
+        } = settings.password_cost;
         let params = Params::new(memory_kib, iterations, parallelism, None)
             .expect("the configuration admits only what Argon2 does");
         let nothing = STANDARD_NO_PAD.encode([0; 32]);
@@ -96,14 +100,18 @@ impl Passwords {
         let salt: [u8; 16] = random_bytes(entropy);
         self.run(move || {
             let hash = argon2.hash_password_with_salt(password.bytes(), &salt);
-            hash.expect("16 bytes are a good salt, and the parameters were checked").to_string()
+            hash.expect("16 bytes are a good salt, and the parameters were checked")
+                .to_string()
         })
         .await
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Overloaded> {
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Overloaded)?;
-        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|_| Overloaded)?;
+        let worker = Arc::clone(&self.workers)
+            .acquire_owned()
+            .await
+            .map_err(|_| Overloaded)?;
         let done = tokio::task::spawn_blocking(move || {
             // Held until the work is done, also if whoever waits for it has gone.
             let _held = (place, worker);
@@ -128,7 +136,11 @@ mod tests {
         Passwords::new(&Settings {
             password_workers: workers,
             password_queue: queue,
-            password_cost: PasswordCost { memory_kib: 64, iterations: 1, parallelism: 1 },
+            password_cost: PasswordCost {
+                memory_kib: 64,
+                iterations: 1,
+                parallelism: 1,
+            },
             ..Settings::default()
         })
     }
@@ -142,10 +154,16 @@ mod tests {
         let passwords = passwords(1, 8);
         let hash = passwords.hash(password("correct horse"), &Repeating).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{hash}");
-        assert_eq!(passwords.verify(password("correct horse"), Some(hash.clone())).await, Ok(true));
+        assert_eq!(
+            passwords.verify(password("correct horse"), Some(hash.clone())).await,
+            Ok(true)
+        );
         assert_eq!(passwords.verify(password("correct house"), Some(hash)).await, Ok(false));
         assert_eq!(passwords.verify(password("correct horse"), None).await, Ok(false));
-        assert_eq!(passwords.verify(password("x"), Some("nonsense".into())).await, Ok(false));
+        assert_eq!(
+            passwords.verify(password("x"), Some("nonsense".into())).await,
+            Ok(false)
+        );
     }
 
     #[test]

@@ -31,7 +31,9 @@ impl App {
             self.rights_ended(Ended::TokenFamily(facts.caller.family_id)).await;
         } else if let Some(refresh) = self.store.refresh_record(&digest, client.id, now).await? {
             let by = Actor::Customer(refresh.customer_id);
-            self.store.end_family(refresh.family_id, EndReason::Revoked, by, now).await?;
+            self.store
+                .end_family(refresh.family_id, EndReason::Revoked, by, now)
+                .await?;
             self.rights_ended(Ended::TokenFamily(refresh.family_id)).await;
         }
         Ok(())

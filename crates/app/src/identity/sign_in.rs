@@ -48,7 +48,11 @@ impl App {
         let attempt = Attempt::new("customer", email, address);
         self.may_try(&attempt)?;
         let account = match &attempt.email {
-            Some(email) => self.store.customer_credentials(email).await?.filter(|account| account.may_sign_in),
+            Some(email) => self
+                .store
+                .customer_credentials(email)
+                .await?
+                .filter(|account| account.may_sign_in),
             None => None,
         };
         let hash = account.as_ref().and_then(|account| account.password_hash.clone());
@@ -61,9 +65,20 @@ impl App {
         let secret = SessionSecret::draw(&*self.entropy);
         let lifetime = self.settings.session_lifetime;
         let id = SessionId::draw(now, &*self.entropy);
-        let session = LoginSession { id, customer_id, created_at: now, expires_at: now + lifetime };
-        self.store.start_session(secret.digest(), &session, former.map(SessionSecret::digest)).await?;
-        Ok(SignedIn { customer_id, secret, lifetime })
+        let session = LoginSession {
+            id,
+            customer_id,
+            created_at: now,
+            expires_at: now + lifetime,
+        };
+        self.store
+            .start_session(secret.digest(), &session, former.map(SessionSecret::digest))
+            .await?;
+        Ok(SignedIn {
+            customer_id,
+            secret,
+            lifetime,
+        })
     }
 
     /// Who is signed in in this browser.
@@ -106,7 +121,12 @@ impl Attempt {
         let email = typed.parse::<EmailAddress>().ok();
         let name = email.as_ref().map_or(typed, EmailAddress::as_str);
         let account = Key::Account(SecretDigest::of(&format!("{who} {name}")));
-        Self { who, email, account, address: Key::Address(address) }
+        Self {
+            who,
+            email,
+            account,
+            address: Key::Address(address),
+        }
     }
 
     fn keys(&self) -> [Key; 2] {

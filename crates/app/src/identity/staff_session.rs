@@ -32,7 +32,11 @@ impl App {
         let attempt = Attempt::new("staff", email, address);
         self.may_try(&attempt)?;
         let staff = match &attempt.email {
-            Some(email) => self.store.staff_by_email(email).await?.filter(|staff| staff.ended_at.is_none()),
+            Some(email) => self
+                .store
+                .staff_by_email(email)
+                .await?
+                .filter(|staff| staff.ended_at.is_none()),
             None => None,
         };
         let hash = staff.as_ref().map(|staff| staff.password_hash.clone());
@@ -45,20 +49,41 @@ impl App {
         let access_token = AccessToken::draw(&*self.entropy);
         let expires_in = self.settings.session_lifetime;
         let caller = Caller {
-            who: Principal::Staff { staff_id: staff.id, products: staff.products },
+            who: Principal::Staff {
+                staff_id: staff.id,
+                products: staff.products,
+            },
             client_id: ClientId::STAFF_SESSION,
             family_id: TokenFamilyId::draw(now, &*self.entropy),
             scopes: staff.role.scopes(),
             token: access_token.digest(),
         };
-        let facts = TokenFacts { caller, issued_at: now, expires_at: now + expires_in, confirms: None };
-        self.store.issue_tokens(&NewTokens { facts: Arc::new(facts), refresh: None }, now).await?;
-        Ok(StaffSession { access_token, expires_in })
+        let facts = TokenFacts {
+            caller,
+            issued_at: now,
+            expires_at: now + expires_in,
+            confirms: None,
+        };
+        self.store
+            .issue_tokens(
+                &NewTokens {
+                    facts: Arc::new(facts),
+                    refresh: None,
+                },
+                now,
+            )
+            .await?;
+        Ok(StaffSession {
+            access_token,
+            expires_in,
+        })
     }
 
     pub async fn end_staff_session(&self, caller: &Caller) -> Result<(), RevokeError> {
         let now = self.clock.now();
-        self.store.end_family(caller.family_id, EndReason::Revoked, actor(caller), now).await?;
+        self.store
+            .end_family(caller.family_id, EndReason::Revoked, actor(caller), now)
+            .await?;
         self.rights_ended(Ended::TokenFamily(caller.family_id)).await;
         Ok(())
     }

@@ -69,7 +69,10 @@ impl Throttle {
         for key in keys {
             let known = failures.entry(*key).or_insert(Failures { count: 0, last_at: now });
             let count = if known.is_forgiven(now) { 0 } else { known.count };
-            *known = Failures { count: count.saturating_add(1), last_at: now };
+            *known = Failures {
+                count: count.saturating_add(1),
+                last_at: now,
+            };
         }
         if failures.len() > KEYS_MAX {
             let mut times: Vec<_> = failures.values().map(|known| known.last_at).collect();
@@ -137,7 +140,10 @@ mod tests {
         let throttle = Throttle::default();
         for index in 0..=KEYS_MAX {
             let address = u32::try_from(index).unwrap().to_be_bytes();
-            throttle.failed(&[Key::Address(address.into())], at(i64::try_from(index).unwrap() / 1_000));
+            throttle.failed(
+                &[Key::Address(address.into())],
+                at(i64::try_from(index).unwrap() / 1_000),
+            );
         }
         let left = throttle.0.lock().unwrap().len();
         assert!((1..=KEYS_MAX).contains(&left), "{left}");

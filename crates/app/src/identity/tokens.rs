@@ -72,12 +72,24 @@ impl App {
             token: access_token.digest(),
         };
         let expires_at = now + self.settings.access_token_lifetime;
-        let facts = TokenFacts { caller, issued_at: now, expires_at, confirms: holder.confirms };
+        let facts = TokenFacts {
+            caller,
+            issued_at: now,
+            expires_at,
+            confirms: holder.confirms,
+        };
         let refresh = refresh_token.as_ref().map(|token| NewRefresh {
             digest: token.digest(),
             expires_at: self.refresh_expires_at(client.refresh_policy, now),
         });
-        Minted { access_token, refresh_token, stored: NewTokens { facts: Arc::new(facts), refresh } }
+        Minted {
+            access_token,
+            refresh_token,
+            stored: NewTokens {
+                facts: Arc::new(facts),
+                refresh,
+            },
+        }
     }
 
     fn refresh_expires_at(&self, policy: RefreshPolicy, now: Timestamp) -> Option<Timestamp> {

@@ -72,7 +72,9 @@ impl FromStr for RedirectUri {
     type Err = InvalidRedirectUri;
 
     fn from_str(text: &str) -> Result<Self, InvalidRedirectUri> {
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'\\'));
+        let is_plain = text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'\\'));
         if text.len() > LEN_MAX || !is_plain {
             return Err(InvalidRedirectUri::Shape);
         }
@@ -192,7 +194,14 @@ mod tests {
     fn an_origin_is_written_as_browsers_write_it() {
         assert!("https://app.example.com".parse::<WebOrigin>().is_ok());
         assert!("http://localhost:5173".parse::<WebOrigin>().is_ok());
-        for text in ["*", "null", "https://app.example.com/", "https://app.example.com:443", "http://app.example.com", "https://APP.example.com"] {
+        for text in [
+            "*",
+            "null",
+            "https://app.example.com/",
+            "https://app.example.com:443",
+            "http://app.example.com",
+            "https://APP.example.com",
+        ] {
             assert_eq!(text.parse::<WebOrigin>(), Err(InvalidWebOrigin), "{text}");
         }
     }

@@ -77,6 +77,15 @@ impl ClientRegistration {
         if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
             faults.add("/name", format!("must have 1 to {NAME_CHARS_MAX} characters"));
         }
+        if self.flows.is_empty() {
+            faults.add("/flows", "must name at least one");
+        }
+        if self.redirect_uris.is_empty() && client.flows.contains(Flow::AuthorizationCode) {
+            faults.add(
+                "/redirect_uris",
+                "must name at least one for the flow `authorization_code`",
+            );
+        }
         client.check_together(&mut faults);
         if faults.0.is_empty() { Ok(client) } else { Err(faults.0) }
     }
@@ -87,29 +96,31 @@ impl Client {
         let is_public = self.kind == ClientKind::Public;
         let is_linking = self.refresh_policy == RefreshPolicy::Linking;
         for (broken, pointer, rule) in [
-            (self.flows.is_empty(), "/flows", "must name at least one"),
-            (self.needs_redirect_uri(), "/redirect_uris", "must name at least one for the flow `authorization_code`"),
             (
                 is_public && self.flows.contains(Flow::ClientCredentials),
                 "/flows",
                 "`client_credentials` needs a confidential client (RFC 6749 §4.4)",
             ),
-            (is_public && is_linking, "/refresh_policy", "`linking` needs a confidential client"),
+            (
+                is_public && is_linking,
+                "/refresh_policy",
+                "`linking` needs a confidential client",
+            ),
             (
                 (is_public || is_linking) && self.scopes.has_machine_scope(),
                 "/scopes",
                 "`admin:*` and `fleet:*` are never granted to public or linking clients",
             ),
-            (!self.default_scopes.is_subset_of(self.scopes), "/default_scopes", "must be among `scopes`"),
+            (
+                !self.default_scopes.is_subset_of(self.scopes),
+                "/default_scopes",
+                "must be among `scopes`",
+            ),
         ] {
             if broken {
                 faults.add(pointer, rule);
             }
         }
-    }
-
-    fn needs_redirect_uri(&self) -> bool {
-        self.flows.contains(Flow::AuthorizationCode) && self.redirect_uris.is_empty()
     }
 }
 
@@ -118,7 +129,10 @@ struct Faults(Vec<RegistrationFault>);
 
 impl Faults {
     fn add(&mut self, pointer: impl Into<String>, rule: impl Into<String>) {
-        self.0.push(RegistrationFault { pointer: pointer.into(), rule: rule.into() });
+        self.0.push(RegistrationFault {
+            pointer: pointer.into(),
+            rule: rule.into(),
+        });
     }
 
     /// Reads each text of a list, noting those that cannot be read.
@@ -188,19 +202,83 @@ mod tests {
 
     #[test]
     fn each_broken_rule_is_named_with_its_place() {
-        let linking = ClientRegistration { kind: ClientKind::Confidential, refresh_policy: RefreshPolicy::Linking, ..app() };
+        let linking = ClientRegistration {
+            kind: ClientKind::Confidential,
+            refresh_policy: RefreshPolicy::Linking,
+            ..app()
+        };
         for (registration, expected) in [
-            (ClientRegistration { name: " ".into(), ..app() }, vec!["/name"]),
+            (
+                ClientRegistration {
+                    name: " ".into(),
+                    ..app()
+                },
+                vec!["/name"],
+            ),
             (ClientRegistration { flows: vec![], ..app() }, vec!["/flows"]),
-            (ClientRegistration { flows: texts(&["implicit"]), ..app() }, vec!["/flows/0", "/flows"]),
-            (ClientRegistration { flows: texts(&["authorization_code", "client_credentials"]), ..app() }, vec!["/flows"]),
-            (ClientRegistration { redirect_uris: vec![], ..app() }, vec!["/redirect_uris"]),
-            (ClientRegistration { redirect_uris: texts(&["https://a.example/", "http://a.example/"]), ..app() }, vec!["/redirect_uris/1"]),
-            (ClientRegistration { scopes: texts(&["admin:read"]), ..app() }, vec!["/scopes"]),
-            (ClientRegistration { scopes: texts(&["fleet:read"]), ..linking }, vec!["/scopes"]),
-            (ClientRegistration { default_scopes: Some(texts(&["account"])), ..app() }, vec!["/default_scopes"]),
-            (ClientRegistration { refresh_policy: RefreshPolicy::Linking, ..app() }, vec!["/refresh_policy"]),
-            (ClientRegistration { cors_origins: texts(&["*"]), ..app() }, vec!["/cors_origins/0"]),
+            (
+                ClientRegistration {
+                    flows: texts(&["implicit"]),
+                    ..app()
+                },
+                vec!["/flows/0"],
+            ),
+            (
+                ClientRegistration {
+                    flows: texts(&["authorization_code", "client_credentials"]),
+                    ..app()
+                },
+                vec!["/flows"],
+            ),
+            (
+                ClientRegistration {
+                    redirect_uris: vec![],
+                    ..app()
+                },
+                vec!["/redirect_uris"],
+            ),
+            (
+                ClientRegistration {
+                    redirect_uris: texts(&["https://a.example/", "http://a.example/"]),
+                    ..app()
+                },
+                vec!["/redirect_uris/1"],
+            ),
+            (
+                ClientRegistration {
+                    scopes: texts(&["admin:read"]),
+                    ..app()
+                },
+                vec!["/scopes"],
+            ),
+            (
+                ClientRegistration {
+                    scopes: texts(&["fleet:read"]),
+                    ..linking
+                },
+                vec!["/scopes"],
+            ),
+            (
+                ClientRegistration {
+                    default_scopes: Some(texts(&["account"])),
+                    ..app()
+                },
+                vec!["/default_scopes"],
+            ),
+            (
+                ClientRegistration {
+                    refresh_policy: RefreshPolicy::Linking,
+                    ..app()
+                },
+                vec!["/refresh_policy"],
+            ),
+            (
+                ClientRegistration {
+                    cors_origins: texts(&["*"]),
+                    ..app()
+                },
+                vec!["/cors_origins/0"],
+            ),
         ] {
             assert_eq!(check(registration).unwrap_err(), expected);
         }

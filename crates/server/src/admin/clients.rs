@@ -233,7 +233,11 @@ pub async fn list_clients(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<ListResponse<ClientResponse>>, ApiError> {
     let listed = reader.desk(state.app()).clients(query.page()?).await?;
-    Ok(Json(ListResponse::of(&listed, |client| client.id, ClientResponse::from)))
+    Ok(Json(ListResponse::of(
+        &listed,
+        |client| client.id,
+        ClientResponse::from,
+    )))
 }
 
 /// Register an OAuth client.
@@ -241,7 +245,7 @@ pub async fn list_clients(
 /// A confidential client's secret is in this answer and in no other.
 #[utoipa::path(post, path = "/admin/v1/clients", tag = "clients", operation_id = "createClient",
     request_body = CreateClientRequest,
-    responses((status = 201, description = "The client", body = NewClientResponse, headers(("Location" = String))), Bearer, Input),
+    responses((status = 201, description = "The client", body = NewClientResponse, headers(("Location" = String))), Bearer, Input, Named),
     security(("bearer" = ["admin:write"])))]
 pub async fn create_client(
     State(state): State<ServerState>,
@@ -249,12 +253,18 @@ pub async fn create_client(
     Json(request): Json<CreateClientRequest>,
 ) -> Result<Response, ApiError> {
     let (client, secret) = writer.desk(state.app()).create_client(request.into()).await?;
-    let headers = [(LOCATION, format!("/admin/v1/clients/{}", client.id)), (CACHE_CONTROL, "no-store".to_owned())];
+    let headers = [
+        (LOCATION, format!("/admin/v1/clients/{}", client.id)),
+        (CACHE_CONTROL, "no-store".to_owned()),
+    ];
     let client_secret = match secret {
         NewClientSecret::None => None,
         NewClientSecret::Drawn(secret) => Some(secret.reveal().to_owned()),
     };
-    let answer = NewClientResponse { client: ClientResponse::from(&client), client_secret };
+    let answer = NewClientResponse {
+        client: ClientResponse::from(&client),
+        client_secret,
+    };
     Ok((StatusCode::CREATED, headers, Json(answer)).into_response())
 }
 
@@ -284,7 +294,10 @@ pub async fn change_client(
     Path(client_id): Path<ClientId>,
     Json(request): Json<ChangeClientRequest>,
 ) -> Result<Json<ClientResponse>, ApiError> {
-    let client = writer.desk(state.app()).change_client(client_id, request.into()).await?;
+    let client = writer
+        .desk(state.app())
+        .change_client(client_id, request.into())
+        .await?;
     Ok(Json(ClientResponse::from(&client)))
 }
 
@@ -301,7 +314,9 @@ pub async fn replace_secret(
     Path(client_id): Path<ClientId>,
 ) -> Result<Response, ApiError> {
     let secret = writer.desk(state.app()).replace_client_secret(client_id).await?;
-    let answer = ClientSecretResponse { client_secret: secret.reveal().to_owned() };
+    let answer = ClientSecretResponse {
+        client_secret: secret.reveal().to_owned(),
+    };
     Ok(([(CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
@@ -324,9 +339,11 @@ pub async fn end_client(
 impl Refusal for ClientError {
     fn problem(self) -> Problem {
         match self {
-            Self::Invalid(faults) => faults.into_iter().fold(Problem::new(Code::InvalidRequest), |problem, fault| {
-                problem.error(Place::Pointer(fault.pointer), fault.rule)
-            }),
+            Self::Invalid(faults) => faults
+                .into_iter()
+                .fold(Problem::new(Code::InvalidRequest), |problem, fault| {
+                    problem.error(Place::Pointer(fault.pointer), fault.rule)
+                }),
             Self::NotFound => Problem::not_found(),
             Self::Store(error) => from_store(error),
         }

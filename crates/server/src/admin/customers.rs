@@ -75,13 +75,17 @@ pub async fn list_customers(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<ListResponse<CustomerResponse>>, ApiError> {
     let listed = reader.desk(state.app()).customers(query.page()?).await?;
-    Ok(Json(ListResponse::of(&listed, |customer| customer.id, CustomerResponse::from)))
+    Ok(Json(ListResponse::of(
+        &listed,
+        |customer| customer.id,
+        CustomerResponse::from,
+    )))
 }
 
 /// Make a customer's account.
 #[utoipa::path(post, path = "/admin/v1/customers", tag = "customers", operation_id = "createCustomer",
     request_body = CreateCustomerRequest,
-    responses((status = 201, description = "The account", body = CustomerResponse, headers(("Location" = String))), Bearer, Input, Conflicting),
+    responses((status = 201, description = "The account", body = CustomerResponse, headers(("Location" = String))), Bearer, Input, Named, Conflicting),
     security(("bearer" = ["admin:write"])))]
 pub async fn create_customer(
     State(state): State<ServerState>,
@@ -134,14 +138,16 @@ impl Refusal for AccountError {
     fn problem(self) -> Problem {
         match self {
             Self::Email(rule) => Problem::invalid_pointer("/email", rule.to_string()),
-            Self::Password => Problem::invalid_pointer("/password", "must have at least 8 characters and at most 1024 bytes"),
+            Self::Password => {
+                Problem::invalid_pointer("/password", "must have at least 8 characters and at most 1024 bytes")
+            }
             Self::Name => Problem::invalid_pointer("/name", "must have 1 to 100 characters, no control characters"),
             Self::NoSuchProduct => Problem::invalid_pointer("/products", "must name products that exist"),
             Self::Taken => Problem::new(Code::Conflict).detail("The e-mail address belongs to another account."),
             Self::NotFound => Problem::not_found(),
-            Self::Overloaded(error) => {
-                Problem::new(Code::Overloaded).caused_by(error).retry_after(Duration::from_secs(2))
-            }
+            Self::Overloaded(error) => Problem::new(Code::Overloaded)
+                .caused_by(error)
+                .retry_after(Duration::from_secs(2)),
             Self::Store(error) => from_store(error),
         }
     }

@@ -60,13 +60,13 @@ enum Stop {
     /// Told to the person: there is no client that could be told.
     Page(Notice),
     /// Told to the client.
-    Redirect(Response),
-    Ours(Problem),
+    Redirect(Box<Response>),
+    Ours(Box<Problem>),
 }
 
 impl From<ostler_store::StoreError> for Stop {
     fn from(error: ostler_store::StoreError) -> Self {
-        Self::Ours(from_store(error))
+        Self::Ours(Box::new(from_store(error)))
     }
 }
 
@@ -74,7 +74,7 @@ impl IntoResponse for Stop {
     fn into_response(self) -> Response {
         match self {
             Self::Page(notice) => error_page(notice),
-            Self::Redirect(response) => response,
+            Self::Redirect(response) => *response,
             Self::Ours(problem) => problem.into_response(),
         }
     }
@@ -94,12 +94,17 @@ impl<'a> Visit<'a> {
         let parameters = Parameters::parse(&query).map_err(|_| Stop::Page(Notice::Unreadable))?;
         let request = match state.app().read_authorization(&named(&parameters)).await {
             Ok(Ok(request)) => request,
-            Ok(Err((target, fault))) => return Err(Stop::Redirect(redirect(state, &target, &Answer::Fault(fault)))),
+            Ok(Err((target, fault))) => return Err(Stop::Redirect(Box::new(redirect(state, &target, &Answer::Fault(fault))))),
             Err(Unredirectable::UnknownClient) => return Err(Stop::Page(Notice::UnknownClient)),
             Err(Unredirectable::RedirectUri) => return Err(Stop::Page(Notice::UnknownRedirect)),
             Err(Unredirectable::Store(error)) => return Err(error.into()),
         };
-        Ok(Self { state, query, browser: Browser::of(headers, state), request })
+        Ok(Self {
+            state,
+            query,
+            browser: Browser::of(headers, state),
+            request,
+        })
     }
 
     /// Whichever page comes next; a code, if none is needed.
@@ -123,18 +128,25 @@ impl<'a> Visit<'a> {
     async fn sign_in(self, form: &OAuthForm, address: ClientAddress) -> Result<Response, Stop> {
         let email = form.get("email").unwrap_or_default();
         let password = Password::presented(form.get("password").unwrap_or_default().to_owned());
-        let signing_in = self.state.app().sign_in(email, password, address.counted(), self.browser.secret());
+        let signing_in = self
+            .state
+            .app()
+            .sign_in(email, password, address.counted(), self.browser.secret());
         match signing_in.await {
             Ok(signed_in) => {
                 let response = again(&self.query);
                 Ok(self.browser.remember(response, &signed_in.secret, signed_in.lifetime))
             }
-            Err(SignInError::Wrong) => {
-                Ok(self.sign_in_page(StatusCode::FORBIDDEN, Some("The e-mail address or the password is not right.")))
-            }
+            Err(SignInError::Wrong) => Ok(self.sign_in_page(
+                StatusCode::FORBIDDEN,
+                Some("The e-mail address or the password is not right."),
+            )),
             Err(SignInError::Wait(pause)) => {
                 let notice = "That was tried too often. Please wait a little, then try again.";
-                Ok(pages::retry_after(self.sign_in_page(StatusCode::TOO_MANY_REQUESTS, Some(notice)), pause))
+                Ok(pages::retry_after(
+                    self.sign_in_page(StatusCode::TOO_MANY_REQUESTS, Some(notice)),
+                    pause,
+                ))
             }
             Err(SignInError::Overloaded(_)) => {
                 let notice = "Many people are signing in right now. Please try again in a moment.";
@@ -180,16 +192,27 @@ impl<'a> Visit<'a> {
 
     async fn consent_page(self, customer_id: CustomerId) -> Result<Response, Stop> {
         let account = self.state.app().customer(customer_id).await.ok();
-        let email = account.as_ref().and_then(|account| account.email.as_ref()).map(ToString::to_string);
+        let email = account
+            .as_ref()
+            .and_then(|account| account.email.as_ref())
+            .map(ToString::to_string);
         let (browser, secret) = self.browser.with_secret(self.state);
         let page = pages::consent(&self.request, &secret.form_token(&self.query), email);
-        Ok(browser.keep(pages::respond(StatusCode::OK, page, &self.request.redirect_uri), &secret))
+        Ok(browser.keep(
+            pages::respond(StatusCode::OK, page, &self.request.redirect_uri),
+            &secret,
+        ))
     }
 }
 
 /// An empty parameter counts as absent (RFC 6749 §3.1).
 fn named(parameters: &Parameters) -> AuthorizationParameters {
-    let get = |name| parameters.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
+    let get = |name| {
+        parameters
+            .get(name)
+            .filter(|value| !value.is_empty())
+            .map(str::to_owned)
+    };
     AuthorizationParameters {
         response_type: get("response_type"),
         response_mode: get("response_mode"),

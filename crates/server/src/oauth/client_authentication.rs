@@ -33,7 +33,10 @@ impl FromRequest<ServerState> for ClientForm {
         let form = OAuthForm::from_request(request, state).await?;
         let presented = presented(header, &form)?;
         let client = state.app().authenticate_client(&presented).await;
-        Ok(Self { client: client.map_err(|error| from_authentication(error, by_header))?, form })
+        Ok(Self {
+            client: client.map_err(|error| from_authentication(error, by_header))?,
+            form,
+        })
     }
 }
 
@@ -49,17 +52,23 @@ fn charge(request: &Request, by_header: bool, state: &ServerState) -> Result<(),
 fn presented(header: Option<Basic>, form: &OAuthForm) -> Result<PresentedClient, OAuthError> {
     let secret = form.get("client_secret").map(str::to_owned);
     match (header, secret) {
-        (Some(_), Some(_)) => Err(OAuthError::invalid_request("Authenticate the client by one method, not by two.")),
-        (Some(basic), None) if form.get("client_id").is_some_and(|named| named != basic.client_id) => {
-            Err(OAuthError::invalid_request("client_id must be the one that authenticates."))
-        }
-        (Some(basic), None) => {
-            Ok(PresentedClient { client_id: basic.client_id, secret: Some(ClientSecret::presented(basic.secret)) })
-        }
+        (Some(_), Some(_)) => Err(OAuthError::invalid_request(
+            "Authenticate the client by one method, not by two.",
+        )),
+        (Some(basic), None) if form.get("client_id").is_some_and(|named| named != basic.client_id) => Err(
+            OAuthError::invalid_request("client_id must be the one that authenticates."),
+        ),
+        (Some(basic), None) => Ok(PresentedClient {
+            client_id: basic.client_id,
+            secret: Some(ClientSecret::presented(basic.secret)),
+        }),
         (None, secret) => {
             let missing = "client_id is required, or HTTP Basic authentication.";
             let client_id = form.required("client_id", missing)?.to_owned();
-            Ok(PresentedClient { client_id, secret: secret.map(ClientSecret::presented) })
+            Ok(PresentedClient {
+                client_id,
+                secret: secret.map(ClientSecret::presented),
+            })
         }
     }
 }
@@ -75,7 +84,9 @@ fn basic_credentials(headers: &HeaderMap) -> Result<Option<Basic>, OAuthError> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     match (fields.next(), fields.next()) {
         (None, _) => Ok(None),
-        (Some(_), Some(_)) => Err(OAuthError::invalid_request("The Authorization field must not be repeated.")),
+        (Some(_), Some(_)) => Err(OAuthError::invalid_request(
+            "The Authorization field must not be repeated.",
+        )),
         (Some(field), None) => field
             .to_str()
             .ok()
@@ -93,7 +104,10 @@ fn read_basic(field: &str) -> Option<Basic> {
     }
     let joined = String::from_utf8(STANDARD.decode(encoded.trim_matches(' ')).ok()?).ok()?;
     let (client_id, secret) = joined.split_once(':')?;
-    Some(Basic { client_id: form_decoded(client_id)?, secret: form_decoded(secret)? })
+    Some(Basic {
+        client_id: form_decoded(client_id)?,
+        secret: form_decoded(secret)?,
+    })
 }
 
 fn form_decoded(text: &str) -> Option<String> {

@@ -15,9 +15,14 @@ use crate::problem::Problem;
 
 #[derive(Debug)]
 pub enum OAuthError {
-    Refused { code: ErrorCode, description: &'static str },
+    Refused {
+        code: ErrorCode,
+        description: &'static str,
+    },
     /// RFC 6749 §5.2: the challenge is for those who tried by the `Authorization` field.
-    InvalidClient { by_header: bool },
+    InvalidClient {
+        by_header: bool,
+    },
     Ours(Box<Problem>),
 }
 
@@ -66,7 +71,10 @@ pub struct OAuthErrorDocument {
 
 impl OAuthError {
     pub const fn invalid_request(description: &'static str) -> Self {
-        Self::Refused { code: ErrorCode::InvalidRequest, description }
+        Self::Refused {
+            code: ErrorCode::InvalidRequest,
+            description,
+        }
     }
 
     pub const fn refused(code: ErrorCode, description: &'static str) -> Self {
@@ -93,12 +101,14 @@ impl From<TokenError> for OAuthError {
                 ErrorCode::InvalidGrant,
                 "The code or refresh token is not valid for this client, or was used before.",
             ),
-            TokenError::InvalidScope => {
-                Self::refused(ErrorCode::InvalidScope, "The scope is not one that this client may be granted.")
-            }
-            TokenError::UnauthorizedClient => {
-                Self::refused(ErrorCode::UnauthorizedClient, "The client is not registered for this flow.")
-            }
+            TokenError::InvalidScope => Self::refused(
+                ErrorCode::InvalidScope,
+                "The scope is not one that this client may be granted.",
+            ),
+            TokenError::UnauthorizedClient => Self::refused(
+                ErrorCode::UnauthorizedClient,
+                "The client is not registered for this flow.",
+            ),
             TokenError::Store(error) => error.into(),
         }
     }
@@ -128,11 +138,16 @@ impl IntoResponse for OAuthError {
         let (code, description, by_header) = match self {
             Self::Ours(problem) => return problem.into_response(),
             Self::Refused { code, description } => (code, description, false),
-            Self::InvalidClient { by_header } => {
-                (ErrorCode::InvalidClient, "The client could not be authenticated.", by_header)
-            }
+            Self::InvalidClient { by_header } => (
+                ErrorCode::InvalidClient,
+                "The client could not be authenticated.",
+                by_header,
+            ),
         };
-        let document = OAuthErrorDocument { error: code.as_str(), error_description: description };
+        let document = OAuthErrorDocument {
+            error: code.as_str(),
+            error_description: description,
+        };
         let mut response = (code.status(), axum::Json(document)).into_response();
         forbid_storing(&mut response);
         if by_header {
@@ -145,6 +160,10 @@ impl IntoResponse for OAuthError {
 
 /// RFC 6749 §5.1 asks for both fields.
 pub fn forbid_storing(response: &mut Response) {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(PRAGMA, HeaderValue::from_static("no-cache"));
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::client_authentication::ClientForm;
 use super::error::{OAuthError, OAuthErrorDocument, forbid_storing};
+use crate::refusals::OAuthEndpoint;
 use crate::state::ServerState;
 
 /// RFC 7662 §2.2. Of an inactive token nothing but that is told.
@@ -78,7 +79,7 @@ impl IntrospectionResponse {
     request_body(content = IntrospectionRequest, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "What it is worth", body = IntrospectionResponse),
         (status = 400, description = "RFC 6749 §5.2", body = OAuthErrorDocument),
-        (status = 401, description = "`invalid_client`", body = OAuthErrorDocument)))]
+        (status = 401, description = "`invalid_client`", body = OAuthErrorDocument), OAuthEndpoint))]
 pub async fn introspect(
     State(state): State<ServerState>,
     ClientForm { client, form }: ClientForm,

@@ -5,6 +5,7 @@ use http::StatusCode;
 
 use super::client_authentication::ClientForm;
 use super::error::{OAuthError, OAuthErrorDocument};
+use crate::refusals::OAuthEndpoint;
 use crate::state::ServerState;
 
 /// For the OpenAPI document; read by hand, as the RFC asks.
@@ -27,11 +28,14 @@ pub struct RevokeRequest {
     request_body(content = RevokeRequest, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "It has ended"),
         (status = 400, description = "RFC 6749 §5.2", body = OAuthErrorDocument),
-        (status = 401, description = "`invalid_client`", body = OAuthErrorDocument)))]
+        (status = 401, description = "`invalid_client`", body = OAuthErrorDocument), OAuthEndpoint))]
 pub async fn revoke(
     State(state): State<ServerState>,
     ClientForm { client, form }: ClientForm,
 ) -> Result<StatusCode, OAuthError> {
-    state.app().revoke(&client, form.required("token", "token is required.")?).await?;
+    state
+        .app()
+        .revoke(&client, form.required("token", "token is required.")?)
+        .await?;
     Ok(StatusCode::OK)
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::client_authentication::ClientForm;
 use super::error::{ErrorCode, OAuthError, OAuthErrorDocument, forbid_storing};
 use super::form::OAuthForm;
+use crate::refusals::OAuthEndpoint;
 use crate::state::ServerState;
 
 /// RFC 6749 §5.1
@@ -65,7 +66,7 @@ impl From<IssuedTokens> for TokenResponse {
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "Tokens", body = TokenResponse),
         (status = 400, description = "RFC 6749 §5.2", body = OAuthErrorDocument),
-        (status = 401, description = "`invalid_client`", body = OAuthErrorDocument)))]
+        (status = 401, description = "`invalid_client`", body = OAuthErrorDocument), OAuthEndpoint))]
 pub async fn token(
     State(state): State<ServerState>,
     ClientForm { client, form }: ClientForm,
@@ -83,7 +84,8 @@ pub async fn token(
         }
         "refresh_token" => {
             let token = form.required("refresh_token", "refresh_token is required.")?;
-            app.refresh_tokens(&client, &RefreshToken::presented(token.to_owned()), scope(&form)?).await?
+            app.refresh_tokens(&client, &RefreshToken::presented(token.to_owned()), scope(&form)?)
+                .await?
         }
         "client_credentials" => app.machine_tokens(&client, scope(&form)?).await?,
         _ => {
@@ -97,6 +99,9 @@ pub async fn token(
 }
 
 fn scope(form: &OAuthForm) -> Result<Option<ScopeSet>, OAuthError> {
-    let unknown = OAuthError::refused(ErrorCode::InvalidScope, "The scope names something that this server does not know.");
+    let unknown = OAuthError::refused(
+        ErrorCode::InvalidScope,
+        "The scope names something that this server does not know.",
+    );
     form.get("scope").map(str::parse).transpose().map_err(|_| unknown)
 }

@@ -34,10 +34,14 @@ macro_rules! columns {
 
 const BY_ID: &str = concat!("SELECT ", columns!(), " FROM client WHERE client_id = $1");
 const LIST: &str = concat!(
-    "SELECT ", columns!(), " FROM client WHERE client_id > COALESCE($1, '') ORDER BY client_id LIMIT $2"
+    "SELECT ",
+    columns!(),
+    " FROM client WHERE client_id > COALESCE($1, '') ORDER BY client_id LIMIT $2"
 );
 const INSERT: &str = concat!(
-    "INSERT INTO client (", columns!(), ")
+    "INSERT INTO client (",
+    columns!(),
+    ")
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, NULL)"
 );
 const CHANGE: &str = "
@@ -106,7 +110,13 @@ fn all<T>(what: &'static str, AsJson(texts): AsJson<Vec<String>>) -> Result<Vec<
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {
-    texts.iter().map(|text| text.parse().map_err(|error: T::Err| StoreError::unreadable(what, error))).collect()
+    texts
+        .iter()
+        .map(|text| {
+            text.parse()
+                .map_err(|error: T::Err| StoreError::unreadable(what, error))
+        })
+        .collect()
 }
 
 fn texts<T: ToString>(values: &[T]) -> AsJson<Vec<String>> {
@@ -121,27 +131,36 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.write(now).await?;
-        execute!(tx.link(), sqlx::query(INSERT)
-            .bind(Text(client.id))
-            .bind(&client.name)
-            .bind(Text(client.kind))
-            .bind(secret_digest.map(Digest))
-            .bind(Text(client.flows))
-            .bind(texts(&client.redirect_uris))
-            .bind(Text(client.scopes))
-            .bind(Text(client.default_scopes))
-            .bind(Text(client.refresh_policy))
-            .bind(texts(&client.cors_origins))
-            .bind(reach_column(&client.products))
-            .bind(Millis(client.created_at)));
-        tx.audit(Act::new("client.create", by).about("client_id", client.id).about("scopes", client.scopes));
+        execute!(
+            tx.link(),
+            sqlx::query(INSERT)
+                .bind(Text(client.id))
+                .bind(&client.name)
+                .bind(Text(client.kind))
+                .bind(secret_digest.map(Digest))
+                .bind(Text(client.flows))
+                .bind(texts(&client.redirect_uris))
+                .bind(Text(client.scopes))
+                .bind(Text(client.default_scopes))
+                .bind(Text(client.refresh_policy))
+                .bind(texts(&client.cors_origins))
+                .bind(reach_column(&client.products))
+                .bind(Millis(client.created_at))
+        );
+        tx.audit(
+            Act::new("client.create", by)
+                .about("client_id", client.id)
+                .about("scopes", client.scopes),
+        );
         tx.commit().await
     }
 
     pub async fn client(&self, id: ClientId) -> Result<Option<RegisteredClient>, StoreError> {
         let mut conn = self.read().await?;
-        let row: Option<ClientRow> =
-            on!(conn.link(), |db| sqlx::query_as(BY_ID).bind(Text(id)).fetch_optional(&mut *db).await?);
+        let row: Option<ClientRow> = on!(conn.link(), |db| sqlx::query_as(BY_ID)
+            .bind(Text(id))
+            .fetch_optional(&mut *db)
+            .await?);
         row.map(ClientRow::read).transpose()
     }
 
@@ -152,7 +171,10 @@ impl Store {
             .bind(page.rows())
             .fetch_all(&mut *db)
             .await?);
-        let clients = rows.into_iter().map(|row| Ok(row.read()?.client)).collect::<Result<_, StoreError>>()?;
+        let clients = rows
+            .into_iter()
+            .map(|row| Ok(row.read()?.client))
+            .collect::<Result<_, StoreError>>()?;
         Ok(Listed::cut(clients, &page))
     }
 
@@ -160,19 +182,26 @@ impl Store {
     /// before, its access tokens end: what it may still do, it gets by asking anew.
     pub async fn change_client(&self, client: &Client, by: Actor, now: Timestamp) -> Result<bool, StoreError> {
         let mut tx = self.write(now).await?;
-        let known: Option<ClientRow> =
-            on!(tx.link(), |db| sqlx::query_as(BY_ID).bind(Text(client.id)).fetch_optional(&mut *db).await?);
-        let Some(known) = known.map(ClientRow::read).transpose()? else { return Ok(false) };
-        let changed = execute!(tx.link(), sqlx::query(CHANGE)
+        let known: Option<ClientRow> = on!(tx.link(), |db| sqlx::query_as(BY_ID)
             .bind(Text(client.id))
-            .bind(&client.name)
-            .bind(Text(client.flows))
-            .bind(texts(&client.redirect_uris))
-            .bind(Text(client.scopes))
-            .bind(Text(client.default_scopes))
-            .bind(Text(client.refresh_policy))
-            .bind(texts(&client.cors_origins))
-            .bind(reach_column(&client.products)));
+            .fetch_optional(&mut *db)
+            .await?);
+        let Some(known) = known.map(ClientRow::read).transpose()? else {
+            return Ok(false);
+        };
+        let changed = execute!(
+            tx.link(),
+            sqlx::query(CHANGE)
+                .bind(Text(client.id))
+                .bind(&client.name)
+                .bind(Text(client.flows))
+                .bind(texts(&client.redirect_uris))
+                .bind(Text(client.scopes))
+                .bind(Text(client.default_scopes))
+                .bind(Text(client.refresh_policy))
+                .bind(texts(&client.cors_origins))
+                .bind(reach_column(&client.products))
+        );
         if changed == 0 {
             return Ok(false);
         }
@@ -181,7 +210,11 @@ impl Store {
             end_access_tokens(tx.link(), Of::Client(client.id)).await?;
             tx.change(Change::TokensEnded(TokensOf::Client(client.id)));
         }
-        tx.audit(Act::new("client.change", by).about("client_id", client.id).about("scopes", client.scopes));
+        tx.audit(
+            Act::new("client.change", by)
+                .about("client_id", client.id)
+                .about("scopes", client.scopes),
+        );
         tx.commit().await?;
         Ok(true)
     }
@@ -195,7 +228,10 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut tx = self.write(now).await?;
-        let replaced = execute!(tx.link(), sqlx::query(REPLACE_SECRET).bind(Text(id)).bind(Digest(digest)));
+        let replaced = execute!(
+            tx.link(),
+            sqlx::query(REPLACE_SECRET).bind(Text(id)).bind(Digest(digest))
+        );
         if replaced == 1 {
             tx.audit(Act::new("client.replace-secret", by).about("client_id", id));
             tx.commit().await?;

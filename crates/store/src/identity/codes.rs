@@ -65,14 +65,17 @@ row! {
 impl Store {
     pub async fn store_code(&self, digest: SecretDigest, code: &CodeRecord, now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.write(now).await?;
-        execute!(tx.link(), sqlx::query(INSERT)
-            .bind(Digest(digest))
-            .bind(Text(code.client_id))
-            .bind(Text(code.customer_id))
-            .bind(&code.redirect_uri)
-            .bind(&code.code_challenge)
-            .bind(Text(code.scopes))
-            .bind(Millis(code.expires_at)));
+        execute!(
+            tx.link(),
+            sqlx::query(INSERT)
+                .bind(Digest(digest))
+                .bind(Text(code.client_id))
+                .bind(Text(code.customer_id))
+                .bind(&code.redirect_uri)
+                .bind(&code.code_challenge)
+                .bind(Text(code.scopes))
+                .bind(Millis(code.expires_at))
+        );
         tx.commit().await
     }
 
@@ -91,15 +94,25 @@ impl Store {
             .bind(Text(client_id))
             .fetch_optional(&mut *db)
             .await?);
-        let Some(row) = found else { return Ok(CodeRedeemed::Refused) };
+        let Some(row) = found else {
+            return Ok(CodeRedeemed::Refused);
+        };
         let by = Actor::Customer(row.customer_id.0);
         let (used_at, family_id) = (row.used_at, row.family_id);
         if used_at.is_none() {
             let code = row_into_record(row);
-            let Some(tokens) = judge(&code).filter(|_| now < code.expires_at) else { return Ok(CodeRedeemed::Refused) };
+            let Some(tokens) = judge(&code).filter(|_| now < code.expires_at) else {
+                return Ok(CodeRedeemed::Refused);
+            };
             let family_id = tokens.facts.caller.family_id;
             // Whoever takes the code first has it: on PostgreSQL another instance may have read it, too.
-            let taken = execute!(tx.link(), sqlx::query(USE).bind(Digest(*digest)).bind(Millis(now)).bind(Text(family_id)));
+            let taken = execute!(
+                tx.link(),
+                sqlx::query(USE)
+                    .bind(Digest(*digest))
+                    .bind(Millis(now))
+                    .bind(Text(family_id))
+            );
             if taken == 1 {
                 start_family(&mut tx, &tokens).await?;
                 let act = Act::new("authorization.redeem", by).about("client_id", client_id);
@@ -111,9 +124,13 @@ impl Store {
         let issued = match family_id {
             Some(Text(family_id)) => Some(family_id),
             None => {
-                let taken: Option<(Option<Text<TokenFamilyId>>,)> =
-                    on!(tx.link(), |db| sqlx::query_as(FAMILY).bind(Digest(*digest)).fetch_optional(&mut *db).await?);
-                taken.and_then(|(family_id,)| family_id).map(|Text(family_id)| family_id)
+                let taken: Option<(Option<Text<TokenFamilyId>>,)> = on!(tx.link(), |db| sqlx::query_as(FAMILY)
+                    .bind(Digest(*digest))
+                    .fetch_optional(&mut *db)
+                    .await?);
+                taken
+                    .and_then(|(family_id,)| family_id)
+                    .map(|Text(family_id)| family_id)
             }
         };
         if let Some(family_id) = issued {

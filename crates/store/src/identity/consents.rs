@@ -36,11 +36,14 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.write(now).await?;
-        execute!(tx.link(), sqlx::query(GIVE)
-            .bind(Text(customer_id))
-            .bind(Text(client_id))
-            .bind(Text(scopes))
-            .bind(Millis(now)));
+        execute!(
+            tx.link(),
+            sqlx::query(GIVE)
+                .bind(Text(customer_id))
+                .bind(Text(client_id))
+                .bind(Text(scopes))
+                .bind(Millis(now))
+        );
         let act = Act::new("consent.give", Actor::Customer(customer_id));
         tx.audit(act.about("client_id", client_id).about("scopes", scopes));
         tx.commit().await

@@ -54,7 +54,9 @@ macro_rules! columns {
 
 const BY_ID: &str = concat!("SELECT ", columns!(), " FROM customer WHERE customer_id = $1");
 const LIST: &str = concat!(
-    "SELECT ", columns!(), " FROM customer WHERE customer_id > COALESCE($1, '') ORDER BY customer_id LIMIT $2"
+    "SELECT ",
+    columns!(),
+    " FROM customer WHERE customer_id > COALESCE($1, '') ORDER BY customer_id LIMIT $2"
 );
 const CREDENTIALS: &str = "
     SELECT customer_id, password_hash, locked_at, closed_at FROM customer WHERE email = $1";
@@ -63,7 +65,8 @@ const INSERT: &str = "
     VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (email) DO NOTHING";
 const INSERT_PRODUCTS: Pair = json_rows!(
-    "INSERT INTO customer_product (customer_id, product_id) SELECT $2, value->>0 FROM ", ""
+    "INSERT INTO customer_product (customer_id, product_id) SELECT $2, value->>0 FROM ",
+    ""
 );
 const PRODUCTS: &str = "SELECT product_id FROM customer_product WHERE customer_id = $1 ORDER BY product_id";
 const CLOSE: &str = "UPDATE customer SET closed_at = $2 WHERE customer_id = $1 AND closed_at IS NULL";
@@ -104,12 +107,15 @@ impl From<CustomerRow> for CustomerRecord {
 impl Store {
     pub async fn create_customer(&self, new: &NewCustomer, by: Actor, now: Timestamp) -> Result<Created, StoreError> {
         let mut tx = self.write(now).await?;
-        let created = execute!(tx.link(), sqlx::query(INSERT)
-            .bind(Text(new.id))
-            .bind(Text(&new.email))
-            .bind(&new.name)
-            .bind(&new.password_hash)
-            .bind(Millis(now)));
+        let created = execute!(
+            tx.link(),
+            sqlx::query(INSERT)
+                .bind(Text(new.id))
+                .bind(Text(&new.email))
+                .bind(&new.name)
+                .bind(&new.password_hash)
+                .bind(Millis(now))
+        );
         if created == 0 {
             return Ok(Created::Taken);
         }
@@ -117,23 +123,31 @@ impl Store {
         let sql = INSERT_PRODUCTS.of(tx.link().dialect());
         execute!(tx.link(), sqlx::query(sql).bind(AsJson(&rows)).bind(Text(new.id)));
         let detail = serde_json::json!({ "email": new.email.as_str() });
-        tx.audit(Act::new("customer.create", by).about("customer_id", new.id).with_detail(Some(new.id), &detail));
+        tx.audit(
+            Act::new("customer.create", by)
+                .about("customer_id", new.id)
+                .with_detail(Some(new.id), &detail),
+        );
         tx.commit().await?;
         Ok(Created::Created)
     }
 
     pub async fn customer(&self, id: CustomerId) -> Result<Option<CustomerRecord>, StoreError> {
         let mut conn = self.read().await?;
-        let row: Option<CustomerRow> =
-            on!(conn.link(), |db| sqlx::query_as(BY_ID).bind(Text(id)).fetch_optional(&mut *db).await?);
+        let row: Option<CustomerRow> = on!(conn.link(), |db| sqlx::query_as(BY_ID)
+            .bind(Text(id))
+            .fetch_optional(&mut *db)
+            .await?);
         Ok(row.map(CustomerRecord::from))
     }
 
     /// The products that the account belongs to.
     pub async fn customer_products(&self, id: CustomerId) -> Result<BTreeSet<ProductId>, StoreError> {
         let mut conn = self.read().await?;
-        let rows: Vec<(Text<ProductId>,)> =
-            on!(conn.link(), |db| sqlx::query_as(PRODUCTS).bind(Text(id)).fetch_all(&mut *db).await?);
+        let rows: Vec<(Text<ProductId>,)> = on!(conn.link(), |db| sqlx::query_as(PRODUCTS)
+            .bind(Text(id))
+            .fetch_all(&mut *db)
+            .await?);
         Ok(rows.into_iter().map(|(Text(product_id),)| product_id).collect())
     }
 
@@ -149,8 +163,10 @@ impl Store {
 
     pub async fn customer_credentials(&self, email: &EmailAddress) -> Result<Option<CustomerCredentials>, StoreError> {
         let mut conn = self.read().await?;
-        let row: Option<CredentialsRow> =
-            on!(conn.link(), |db| sqlx::query_as(CREDENTIALS).bind(Text(email)).fetch_optional(&mut *db).await?);
+        let row: Option<CredentialsRow> = on!(conn.link(), |db| sqlx::query_as(CREDENTIALS)
+            .bind(Text(email))
+            .fetch_optional(&mut *db)
+            .await?);
         Ok(row.map(|row| CustomerCredentials {
             id: row.customer_id.0,
             password_hash: row.password_hash,

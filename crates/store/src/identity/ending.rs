@@ -47,7 +47,10 @@ pub(super) enum Of {
     Family(TokenFamilyId),
     Client(ClientId),
     Customer(CustomerId),
-    #[expect(dead_code, reason = "ending a staff account comes with staff management; the statement belongs here")]
+    #[expect(
+        dead_code,
+        reason = "ending a staff account comes with staff management; the statement belongs here"
+    )]
     Staff(StaffId),
 }
 
@@ -87,7 +90,10 @@ pub(super) async fn end_families(
         "UPDATE token_family SET ended_at = $2, end_reason = $3 WHERE ",
         " AND ended_at IS NULL"
     );
-    Ok(execute!(link, sqlx::query(sql).bind(of.id()).bind(Millis(now)).bind(reason.as_str())))
+    Ok(execute!(
+        link,
+        sqlx::query(sql).bind(of.id()).bind(Millis(now)).bind(reason.as_str())
+    ))
 }
 
 pub(super) async fn end_access_tokens(link: Link<'_>, of: Of) -> Result<(), StoreError> {

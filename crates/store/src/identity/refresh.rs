@@ -114,12 +114,18 @@ impl Store {
             .bind(Text(client_id))
             .fetch_optional(&mut *db)
             .await?);
-        let Some(row) = found(&mut tx, digest, client_id).await? else { return Ok(Refreshed::Refused) };
+        let Some(row) = found(&mut tx, digest, client_id).await? else {
+            return Ok(Refreshed::Refused);
+        };
         let Some((salt,)) = salt else {
             return refuse(tx, &row, now).await;
         };
-        let salt: [u8; 32] = salt.try_into().map_err(|_| StoreError::inconsistent("a refresh token's salt"))?;
-        let Some(tokens) = issue(&row.record(), &salt) else { return Ok(Refreshed::Refused) };
+        let salt: [u8; 32] = salt
+            .try_into()
+            .map_err(|_| StoreError::inconsistent("a refresh token's salt"))?;
+        let Some(tokens) = issue(&row.record(), &salt) else {
+            return Ok(Refreshed::Refused);
+        };
         insert_access(&mut tx, &tokens.facts).await?;
         if let Some(successor) = &tokens.refresh {
             insert_refresh(&mut tx, row.family_id.0, Some(*digest), successor, now).await?;
@@ -142,7 +148,9 @@ impl Store {
         let mut tx = self.write(now).await?;
         let row = found(&mut tx, digest, client_id).await?;
         let live = row.filter(|row| row.replaced_at.is_none() && !row.has_expired(now));
-        let Some(tokens) = live.and_then(|row| issue(&row.record())) else { return Ok(Refreshed::Refused) };
+        let Some(tokens) = live.and_then(|row| issue(&row.record())) else {
+            return Ok(Refreshed::Refused);
+        };
         insert_access(&mut tx, &tokens.facts).await?;
         tx.commit().await?;
         Ok(Refreshed::Issued)

@@ -50,12 +50,15 @@ impl Store {
         if let Some(former) = replaces {
             execute!(tx.link(), sqlx::query(END).bind(Digest(former)));
         }
-        execute!(tx.link(), sqlx::query(INSERT)
-            .bind(Digest(digest))
-            .bind(Text(session.id))
-            .bind(Text(session.customer_id))
-            .bind(Millis(session.created_at))
-            .bind(Millis(session.expires_at)));
+        execute!(
+            tx.link(),
+            sqlx::query(INSERT)
+                .bind(Digest(digest))
+                .bind(Text(session.id))
+                .bind(Text(session.customer_id))
+                .bind(Millis(session.created_at))
+                .bind(Millis(session.expires_at))
+        );
         let by = Actor::Customer(session.customer_id);
         tx.audit(Act::new("customer.sign-in", by).about("session_id", session.id));
         tx.commit().await

@@ -55,26 +55,35 @@ row! {
 impl Store {
     pub async fn create_staff(&self, new: &NewStaff, by: Actor, now: Timestamp) -> Result<Created, StoreError> {
         let mut tx = self.write(now).await?;
-        let created = execute!(tx.link(), sqlx::query(INSERT)
-            .bind(Text(new.id))
-            .bind(Text(&new.email))
-            .bind(&new.name)
-            .bind(&new.password_hash)
-            .bind(Text(new.role))
-            .bind(reach_column(&new.products))
-            .bind(Millis(now)));
+        let created = execute!(
+            tx.link(),
+            sqlx::query(INSERT)
+                .bind(Text(new.id))
+                .bind(Text(&new.email))
+                .bind(&new.name)
+                .bind(&new.password_hash)
+                .bind(Text(new.role))
+                .bind(reach_column(&new.products))
+                .bind(Millis(now))
+        );
         if created == 0 {
             return Ok(Created::Taken);
         }
-        tx.audit(Act::new("staff.create", by).about("staff_id", new.id).about("role", new.role));
+        tx.audit(
+            Act::new("staff.create", by)
+                .about("staff_id", new.id)
+                .about("role", new.role),
+        );
         tx.commit().await?;
         Ok(Created::Created)
     }
 
     pub async fn staff_by_email(&self, email: &EmailAddress) -> Result<Option<StaffRecord>, StoreError> {
         let mut conn = self.read().await?;
-        let row: Option<StaffRow> =
-            on!(conn.link(), |db| sqlx::query_as(BY_EMAIL).bind(Text(email)).fetch_optional(&mut *db).await?);
+        let row: Option<StaffRow> = on!(conn.link(), |db| sqlx::query_as(BY_EMAIL)
+            .bind(Text(email))
+            .fetch_optional(&mut *db)
+            .await?);
         Ok(row.map(|row| StaffRecord {
             id: row.staff_id.0,
             role: row.role.0,

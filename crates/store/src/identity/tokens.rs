@@ -88,12 +88,25 @@ impl TokenRow {
     fn into_facts(self) -> Arc<TokenFacts> {
         let who = match (self.customer_id, self.staff_id) {
             (Some(Text(customer_id)), _) => Principal::Customer(customer_id),
-            (None, Some(Text(staff_id))) => Principal::Staff { staff_id, products: reach(self.staff_products) },
-            (None, None) => Principal::Machine { products: reach(self.client_products) },
+            (None, Some(Text(staff_id))) => Principal::Staff {
+                staff_id,
+                products: reach(self.staff_products),
+            },
+            (None, None) => Principal::Machine {
+                products: reach(self.client_products),
+            },
         };
-        let client_id = self.client_id.map_or(ClientId::STAFF_SESSION, |Text(client_id)| client_id);
+        let client_id = self
+            .client_id
+            .map_or(ClientId::STAFF_SESSION, |Text(client_id)| client_id);
         Arc::new(TokenFacts {
-            caller: Caller { who, client_id, family_id: self.family_id.0, scopes: self.scopes.0, token: self.digest.0 },
+            caller: Caller {
+                who,
+                client_id,
+                family_id: self.family_id.0,
+                scopes: self.scopes.0,
+                token: self.digest.0,
+            },
             issued_at: self.issued_at.0,
             expires_at: self.expires_at.0,
             confirms: self.confirms.map(|Digest(digest)| digest),
@@ -109,7 +122,11 @@ pub(crate) async fn load_tokens(link: Link<'_>) -> Result<Vec<Arc<TokenFacts>>, 
 
 impl Store {
     /// Who shows this token; `None` if it is unknown, ended or expired.
-    pub async fn token_facts(&self, digest: &SecretDigest, now: Timestamp) -> Result<Option<Arc<TokenFacts>>, StoreError> {
+    pub async fn token_facts(
+        &self,
+        digest: &SecretDigest,
+        now: Timestamp,
+    ) -> Result<Option<Arc<TokenFacts>>, StoreError> {
         match self.shared.recall(|model| model.token(digest, now).cloned()).await? {
             Some(recalled) => Ok(recalled),
             None => self.token_facts_from_database(digest, now).await,
@@ -181,19 +198,28 @@ impl Store {
 }
 
 pub(super) async fn start_family(tx: &mut Tx, tokens: &NewTokens) -> Result<(), StoreError> {
-    let Caller { who, client_id, family_id, scopes, token: _ } = &tokens.facts.caller;
+    let Caller {
+        who,
+        client_id,
+        family_id,
+        scopes,
+        token: _,
+    } = &tokens.facts.caller;
     let client_id = (*client_id != ClientId::STAFF_SESSION).then_some(*client_id);
     let staff_id = match who {
         Principal::Staff { staff_id, .. } => Some(*staff_id),
         Principal::Customer(_) | Principal::Machine { .. } => None,
     };
-    execute!(tx.link(), sqlx::query(INSERT_FAMILY)
-        .bind(Text(*family_id))
-        .bind(client_id.map(Text))
-        .bind(tokens.facts.caller.customer_id().map(Text))
-        .bind(staff_id.map(Text))
-        .bind(Text(*scopes))
-        .bind(Millis(tokens.facts.issued_at)));
+    execute!(
+        tx.link(),
+        sqlx::query(INSERT_FAMILY)
+            .bind(Text(*family_id))
+            .bind(client_id.map(Text))
+            .bind(tokens.facts.caller.customer_id().map(Text))
+            .bind(staff_id.map(Text))
+            .bind(Text(*scopes))
+            .bind(Millis(tokens.facts.issued_at))
+    );
     insert_access(tx, &tokens.facts).await?;
     if let Some(refresh) = &tokens.refresh {
         insert_refresh(tx, *family_id, None, refresh, tokens.facts.issued_at).await?;
@@ -202,13 +228,16 @@ pub(super) async fn start_family(tx: &mut Tx, tokens: &NewTokens) -> Result<(), 
 }
 
 pub(super) async fn insert_access(tx: &mut Tx, facts: &Arc<TokenFacts>) -> Result<(), StoreError> {
-    execute!(tx.link(), sqlx::query(INSERT_ACCESS)
-        .bind(Digest(facts.caller.token))
-        .bind(Text(facts.caller.family_id))
-        .bind(Text(facts.caller.scopes))
-        .bind(Millis(facts.issued_at))
-        .bind(Millis(facts.expires_at))
-        .bind(facts.confirms.map(Digest)));
+    execute!(
+        tx.link(),
+        sqlx::query(INSERT_ACCESS)
+            .bind(Digest(facts.caller.token))
+            .bind(Text(facts.caller.family_id))
+            .bind(Text(facts.caller.scopes))
+            .bind(Millis(facts.issued_at))
+            .bind(Millis(facts.expires_at))
+            .bind(facts.confirms.map(Digest))
+    );
     tx.change(Change::TokenIssued(Arc::clone(facts)));
     Ok(())
 }
@@ -221,12 +250,15 @@ pub(super) async fn insert_refresh(
     refresh: &NewRefresh,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    execute!(tx.link(), sqlx::query(INSERT_REFRESH)
-        .bind(Digest(refresh.digest))
-        .bind(Text(family_id))
-        .bind(parent.map(Digest))
-        .bind(Millis(now))
-        .bind(refresh.expires_at.map(Millis)));
+    execute!(
+        tx.link(),
+        sqlx::query(INSERT_REFRESH)
+            .bind(Digest(refresh.digest))
+            .bind(Text(family_id))
+            .bind(parent.map(Digest))
+            .bind(Millis(now))
+            .bind(refresh.expires_at.map(Millis))
+    );
     Ok(())
 }
 
@@ -244,7 +276,11 @@ pub(super) async fn end_family(
 ) -> Result<(), StoreError> {
     if end_families(tx.link(), Of::Family(family_id), reason, now).await? == 1 {
         tx.change(Change::TokensEnded(TokensOf::Family(family_id)));
-        tx.audit(Act::new("token-family.end", by).about("family_id", family_id).about("reason", reason));
+        tx.audit(
+            Act::new("token-family.end", by)
+                .about("family_id", family_id)
+                .about("reason", reason),
+        );
     }
     Ok(())
 }

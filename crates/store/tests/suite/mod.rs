@@ -12,6 +12,7 @@ mod injected;
 mod instances;
 mod group_commit;
 mod ledger;
+mod look;
 mod migrations;
 mod model;
 mod products;

@@ -82,7 +82,11 @@ pub type Judged = Result<AuthorizationRequest, (RedirectTarget, AuthorizationFau
 impl App {
     pub async fn read_authorization(&self, parameters: &AuthorizationParameters) -> Result<Judged, Unredirectable> {
         let client_id = parameters.client_id.as_deref().unwrap_or_default();
-        let client = self.live_client(client_id).await?.ok_or(Unredirectable::UnknownClient)?.client;
+        let client = self
+            .live_client(client_id)
+            .await?
+            .ok_or(Unredirectable::UnknownClient)?
+            .client;
         let redirect_uri = redirect_uri(&client, parameters.redirect_uri.as_deref())?;
         let state = parameters.state.clone();
         Ok(match parameters.judge(&client) {
@@ -143,33 +147,50 @@ impl AuthorizationParameters {
                 }
                 asked
             }
-            None => client.default_scopes.iter().filter(|scope| !scope.is_machine()).collect(),
+            None => client
+                .default_scopes
+                .iter()
+                .filter(|scope| !scope.is_machine())
+                .collect(),
         };
         let scopes = match client.refresh_policy {
             RefreshPolicy::None => scopes.without(Scope::OfflineAccess),
             RefreshPolicy::Rotating | RefreshPolicy::Linking => scopes,
         };
-        if scopes.is_empty() { Err(AuthorizationFault::InvalidScope) } else { Ok(scopes) }
+        if scopes.is_empty() {
+            Err(AuthorizationFault::InvalidScope)
+        } else {
+            Ok(scopes)
+        }
     }
 
     fn code_challenge(&self, client: &Client) -> Result<Option<CodeChallenge>, AuthorizationFault> {
         match (&self.code_challenge, self.code_challenge_method.as_deref()) {
-            (Some(challenge), Some("S256")) => challenge
-                .parse()
-                .map(Some)
-                .map_err(|_| AuthorizationFault::InvalidRequest("code_challenge", "must be the base64url of a SHA-256 digest")),
+            (Some(challenge), Some("S256")) => challenge.parse().map(Some).map_err(|_| {
+                AuthorizationFault::InvalidRequest("code_challenge", "must be the base64url of a SHA-256 digest")
+            }),
             // Without a method it would be "plain" (RFC 7636 §4.3), which protects nothing.
-            (Some(_), Some(_) | None) => Err(AuthorizationFault::InvalidRequest("code_challenge_method", "must be S256")),
-            (None, _) if client.must_use_pkce() => {
-                Err(AuthorizationFault::InvalidRequest("code_challenge", "is required (RFC 7636)"))
-            }
+            (Some(_), Some(_) | None) => Err(AuthorizationFault::InvalidRequest(
+                "code_challenge_method",
+                "must be S256",
+            )),
+            (None, _) if client.must_use_pkce() => Err(AuthorizationFault::InvalidRequest(
+                "code_challenge",
+                "is required (RFC 7636)",
+            )),
             (None, _) => Ok(None),
         }
     }
 
     fn prompt(&self) -> Result<Prompt, AuthorizationFault> {
         let mut prompt = Prompt::default();
-        for word in self.prompt.as_deref().unwrap_or_default().split(' ').filter(|word| !word.is_empty()) {
+        for word in self
+            .prompt
+            .as_deref()
+            .unwrap_or_default()
+            .split(' ')
+            .filter(|word| !word.is_empty())
+        {
             match word {
                 "none" => prompt.none = true,
                 "login" | "select_account" => prompt.login = true,
@@ -181,7 +202,10 @@ impl AuthorizationParameters {
             }
         }
         if prompt.none && (prompt.login || prompt.consent) {
-            return Err(AuthorizationFault::InvalidRequest("prompt", "must not join none with others"));
+            return Err(AuthorizationFault::InvalidRequest(
+                "prompt",
+                "must not join none with others",
+            ));
         }
         Ok(prompt)
     }

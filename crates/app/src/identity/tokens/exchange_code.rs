@@ -41,7 +41,11 @@ impl App {
             let minted = minted.insert(self.mint(client, holder, refresh_token, now));
             Some(minted.stored.clone())
         };
-        match self.store.redeem_code(&exchange.code.digest(), client.id, now, judge).await? {
+        match self
+            .store
+            .redeem_code(&exchange.code.digest(), client.id, now, judge)
+            .await?
+        {
             CodeRedeemed::Issued => Ok(self.answer(minted.expect("what was stored was minted"))),
             CodeRedeemed::Refused => Err(TokenError::InvalidGrant),
             CodeRedeemed::Reused(family_id) => {
@@ -74,9 +78,9 @@ impl CodeExchange {
     /// off the authorization request (RFC 9700 §2.1.1).
     fn meets_challenge(&self, code: &CodeRecord) -> bool {
         match (&code.code_challenge, &self.code_verifier) {
-            (Some(challenge), Some(verifier)) => {
-                challenge.parse::<CodeChallenge>().is_ok_and(|challenge| challenge.is_met_by(verifier))
-            }
+            (Some(challenge), Some(verifier)) => challenge
+                .parse::<CodeChallenge>()
+                .is_ok_and(|challenge| challenge.is_met_by(verifier)),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         }

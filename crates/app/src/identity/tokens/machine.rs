@@ -17,7 +17,9 @@ impl App {
         let scopes = machine_scopes(client, scope)?;
         let now = self.clock.now();
         let holder = For {
-            who: Principal::Machine { products: client.products.clone() },
+            who: Principal::Machine {
+                products: client.products.clone(),
+            },
             family_id: TokenFamilyId::draw(now, &*self.entropy),
             scopes,
             confirms: None,
@@ -34,7 +36,11 @@ fn machine_scopes(client: &Client, asked: Option<ScopeSet>) -> Result<ScopeSet, 
     let scopes = match asked {
         Some(asked) if asked.iter().all(Scope::is_machine) => asked,
         Some(_) => return Err(TokenError::InvalidScope),
-        None => client.default_scopes.iter().filter(|scope| scope.is_machine()).collect(),
+        None => client
+            .default_scopes
+            .iter()
+            .filter(|scope| scope.is_machine())
+            .collect(),
     };
     if scopes.is_empty() || !scopes.is_subset_of(client.scopes) {
         return Err(TokenError::InvalidScope);

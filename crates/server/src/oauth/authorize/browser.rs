@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use axum::response::Response;
 use axum_extra::extract::CookieJar;
-use http::header::{HeaderValue, ORIGIN, SET_COOKIE};
 use http::HeaderMap;
+use http::header::{HeaderValue, ORIGIN, SET_COOKIE};
 use ostler_app::App;
 use ostler_core::id::CustomerId;
 use ostler_core::secret::SessionSecret;
@@ -31,7 +31,9 @@ impl Browser {
     pub fn of(headers: &HeaderMap, state: &ServerState) -> Self {
         let is_secure = state.frame().public_url.scheme() == "https";
         let jar = CookieJar::from_headers(headers);
-        let secret = jar.get(cookie_name(is_secure)).map(|cookie| SessionSecret::presented(cookie.value().to_owned()));
+        let secret = jar
+            .get(cookie_name(is_secure))
+            .map(|cookie| SessionSecret::presented(cookie.value().to_owned()));
         Self { secret, is_secure }
     }
 
@@ -54,14 +56,25 @@ impl Browser {
         query: &str,
         form: &OAuthForm,
     ) -> Result<(), Stop> {
-        let Some(secret) = &self.secret else { return Err(Stop::Page(Notice::NoCookie)) };
-        let is_ours = form.get("form_token").is_some_and(|token| secret.verifies_form(query, token));
-        if is_ours && is_same_origin(headers, state) { Ok(()) } else { Err(Stop::Page(Notice::FormNotOurs)) }
+        let Some(secret) = &self.secret else {
+            return Err(Stop::Page(Notice::NoCookie));
+        };
+        let is_ours = form
+            .get("form_token")
+            .is_some_and(|token| secret.verifies_form(query, token));
+        if is_ours && is_same_origin(headers, state) {
+            Ok(())
+        } else {
+            Err(Stop::Page(Notice::FormNotOurs))
+        }
     }
 
     /// The secret that forms are bound to; a new one for a browser that comes for the first time.
     pub fn with_secret(self, state: &ServerState) -> (Self, SessionSecret) {
-        let secret = self.secret.clone().unwrap_or_else(|| SessionSecret::draw(&*state.frame().entropy));
+        let secret = self
+            .secret
+            .clone()
+            .unwrap_or_else(|| SessionSecret::draw(&*state.frame().entropy));
         (self, secret)
     }
 
@@ -95,12 +108,18 @@ impl Browser {
 }
 
 const fn cookie_name(is_secure: bool) -> &'static str {
-    if is_secure { "__Host-ostler_session" } else { "ostler_session" }
+    if is_secure {
+        "__Host-ostler_session"
+    } else {
+        "ostler_session"
+    }
 }
 
 /// Browsers name the origin with every POST. A missing one is not a browser's cross-site form; the form's
 /// token still has to be right.
 fn is_same_origin(headers: &HeaderMap, state: &ServerState) -> bool {
     let ours = state.frame().public_url.origin().ascii_serialization();
-    headers.get(ORIGIN).is_none_or(|origin| origin.as_bytes() == ours.as_bytes())
+    headers
+        .get(ORIGIN)
+        .is_none_or(|origin| origin.as_bytes() == ours.as_bytes())
 }

@@ -50,7 +50,9 @@ impl Notice {
         match self {
             Self::Unreadable => "The address that led here cannot be read.",
             Self::UnknownClient => "The app that led here is not registered (client_id).",
-            Self::UnknownRedirect => "The app that led here asked to be answered at an address that is not registered for it (redirect_uri).",
+            Self::UnknownRedirect => {
+                "The app that led here asked to be answered at an address that is not registered for it (redirect_uri)."
+            }
             Self::NoCookie => "Your browser did not send back the cookie of this page.",
             Self::FormNotOurs => "This form is too old, or did not come from the page that was shown to you.",
         }
@@ -72,7 +74,11 @@ pub(super) fn sign_in(
     form_token: &str,
     notice: Option<&'static str>,
 ) -> impl Template + use<> {
-    SignInPage { client_name: request.client.name.clone(), form_token: form_token.to_owned(), notice }
+    SignInPage {
+        client_name: request.client.name.clone(),
+        form_token: form_token.to_owned(),
+        notice,
+    }
 }
 
 pub(super) fn consent(
@@ -129,7 +135,9 @@ pub(super) fn error_page(notice: Notice) -> Response {
 }
 
 pub(super) fn retry_after(mut response: Response, wait: Duration) -> Response {
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
     response
 }
 
@@ -148,7 +156,9 @@ fn form_target(redirect_uri: &str) -> Option<String> {
         Some(origin) => origin,
         None => format!("{}:", redirect_uri.split_once(':')?.0),
     };
-    let is_plain = target.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-+/[]".contains(&byte));
+    let is_plain = target
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b".:-+/[]".contains(&byte));
     is_plain.then(|| format!(" {target}"))
 }
 

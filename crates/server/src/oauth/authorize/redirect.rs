@@ -38,9 +38,9 @@ fn location(issuer: &str, RedirectTarget { redirect_uri, state }: &RedirectTarge
     let mut query = form_urlencoded::Serializer::new(String::new());
     match answer {
         Answer::Code(code) => query.append_pair("code", code.reveal()),
-        Answer::Fault(fault) => {
-            query.append_pair("error", error_code(*fault)).append_pair("error_description", &fault.to_string())
-        }
+        Answer::Fault(fault) => query
+            .append_pair("error", error_code(*fault))
+            .append_pair("error_description", &fault.to_string()),
     };
     if let Some(state) = state {
         query.append_pair("state", state);
@@ -71,7 +71,10 @@ mod tests {
     use super::*;
 
     fn to(redirect_uri: &str, state: Option<&str>, fault: AuthorizationFault) -> String {
-        let target = RedirectTarget { redirect_uri: redirect_uri.into(), state: state.map(str::to_owned) };
+        let target = RedirectTarget {
+            redirect_uri: redirect_uri.into(),
+            state: state.map(str::to_owned),
+        };
         location("https://api.example.com", &target, &Answer::Fault(fault))
     }
 
@@ -80,7 +83,10 @@ mod tests {
         let fault = AuthorizationFault::AccessDenied;
         let rest = "error=access_denied&error_description=the+customer+said+no";
         let iss = "iss=https%3A%2F%2Fapi.example.com";
-        assert_eq!(to("https://a.example/cb", None, fault), format!("https://a.example/cb?{rest}&{iss}"));
+        assert_eq!(
+            to("https://a.example/cb", None, fault),
+            format!("https://a.example/cb?{rest}&{iss}")
+        );
         assert_eq!(
             to("https://a.example/cb?x=1", Some("a&b #\u{e9}"), fault),
             format!("https://a.example/cb?x=1&{rest}&state=a%26b+%23%C3%A9&{iss}")
@@ -90,7 +96,10 @@ mod tests {
     #[test]
     fn every_fault_has_its_code_and_a_description_that_may_be_sent() {
         for (fault, code) in [
-            (AuthorizationFault::InvalidRequest("prompt", "must be none"), "invalid_request"),
+            (
+                AuthorizationFault::InvalidRequest("prompt", "must be none"),
+                "invalid_request",
+            ),
             (AuthorizationFault::UnauthorizedClient, "unauthorized_client"),
             (AuthorizationFault::AccessDenied, "access_denied"),
             (AuthorizationFault::UnsupportedResponseType, "unsupported_response_type"),
@@ -103,7 +112,11 @@ mod tests {
             assert_eq!(error_code(fault), code);
             // RFC 6749 §4.1.2.1: neither quotes nor backslashes.
             let description = fault.to_string();
-            assert!(description.bytes().all(|byte| matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\'));
+            assert!(
+                description
+                    .bytes()
+                    .all(|byte| matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\')
+            );
         }
     }
 
