@@ -31,12 +31,13 @@ pub enum Command {
     #[command(after_help = "Example:\n  ostler check --config /etc/ostler/ostler.toml")]
     Check(CheckArgs),
     /// Connect a product to its device cloud
-    #[command(after_help = "Example:\n  ostler connect particle --product thermostat --cloud-product 40123 --dry-run")]
+    #[command(after_help = "Example:\n  ostler connect particle --product thermostat --cloud-product 40123 --token-file token --dry-run")]
     Connect(crate::setup::ConnectArgs),
     /// Declare products by files
     #[command(subcommand)]
     Product(ostler_cli::product::ProductCommand),
     /// Bring the database's schema up to this version (`serve` does so by itself)
+    #[command(after_help = "Example:\n  ostler migrate --config /etc/ostler/ostler.toml")]
     Migrate(ConfigArgs),
     /// Copy a running SQLite installation into one file, and verify the copy
     #[command(after_help = "Example:\n  ostler backup --config /etc/ostler/ostler.toml --to /backup/ostler-2030-05-01.db")]
@@ -47,6 +48,7 @@ pub enum Command {
     /// Verify the audit chains, or export a signed head of them
     Audit(AuditArgs),
     /// Print the OpenAPI document
+    #[command(after_help = "Example:\n  ostler openapi > openapi.json")]
     Openapi,
 }
 

@@ -149,6 +149,27 @@ async fn configuration_master_key_and_certificate_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_with_its_own_certificate_is_asked_although_no_customer_would_trust_it() {
+    let installation = Installation::new().await;
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls");
+    let public_url = installation.base_url.replace("http://127.0.0.1", "https://localhost");
+    let tls = [
+        ("OSTLER_TLS_CERTIFICATE_FILE", fixtures.join("chain.crt")),
+        ("OSTLER_TLS_KEY_FILE", fixtures.join("server.key")),
+        ("OSTLER_PUBLIC_URL", public_url.into()),
+    ];
+    let tls: Vec<(&str, &str)> = tls
+        .iter()
+        .map(|(name, value)| (*name, value.to_str().unwrap()))
+        .collect();
+    let _server = installation.serve_under(&tls);
+    let checked = Checked::on(&installation, &tls).await;
+    checked.is("certificate", "ok");
+    checked.is("database", "ok");
+    checked.fails("public URL", "certificate");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_fails_that_is_absent_damaged_old_or_not_writable() {
     let installation = Installation::new().await;
     let database = installation.path("ostler.db");

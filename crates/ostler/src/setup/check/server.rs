@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use ostler_server::config::Config;
+use ostler_server::config::{Config, Tls};
 
 use super::verdict::chain;
 
@@ -19,7 +19,7 @@ pub fn http() -> reqwest::ClientBuilder {
 
 /// `Err` says why not.
 pub async fn ask_readiness(config: &Config) -> Result<(), String> {
-    let (client, url) = way_in(config).map_err(|error| chain(&error))?;
+    let (client, url) = way_in(config)?;
     let answer = client.get(url).send().await.map_err(|error| chain(&error))?;
     let status = answer.status();
     if status.is_success() {
@@ -29,23 +29,34 @@ pub async fn ask_readiness(config: &Config) -> Result<(), String> {
     }
 }
 
-/// The operators' own address is never TLS; the public one is by the name on its certificate.
-fn way_in(config: &Config) -> Result<(reqwest::Client, String), reqwest::Error> {
+/// The operators' own address is never TLS. The public one is asked by the name on its certificate,
+/// which is trusted here because it is the configured one.
+fn way_in(config: &Config) -> Result<(reqwest::Client, String), String> {
     let public = config
         .listen
         .first()
         .copied()
         .unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
     match (config.metrics.listen, &config.tls) {
-        (Some(address), _) => Ok((http().build()?, format!("http://{}/readyz", reachable(address)))),
-        (None, None) => Ok((http().build()?, format!("http://{}/readyz", reachable(public)))),
-        (None, Some(_)) => {
+        (Some(address), _) => Ok((built(http())?, format!("http://{}/readyz", reachable(address)))),
+        (None, None) => Ok((built(http())?, format!("http://{}/readyz", reachable(public)))),
+        (None, Some(tls)) => {
             let host = config.public_url.host_str().unwrap_or_default();
             let address = reachable(public);
-            let client = http().resolve(host, address).build()?;
-            Ok((client, format!("https://{host}:{}/readyz", address.port())))
+            let client = http().resolve(host, address).tls_certs_only(trusted(tls)?);
+            Ok((built(client)?, format!("https://{host}:{}/readyz", address.port())))
         }
     }
+}
+
+fn built(client: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
+    client.build().map_err(|error| chain(&error))
+}
+
+fn trusted(tls: &Tls) -> Result<Vec<reqwest::Certificate>, String> {
+    let file = &tls.certificate_file;
+    let pem = std::fs::read(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+    reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| chain(&error))
 }
 
 /// "All addresses" can be listened on but not connected to.

@@ -1,5 +1,7 @@
 //! The product as Ostler knows it, read over the staff API.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, bail};
 use ostler_app::admin::hook_prefixes;
 use ostler_cli::failure::Failure;
@@ -8,6 +10,8 @@ use ostler_core::product_file::ProductFile;
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
+
+const DEADLINE: Duration = Duration::from_secs(10);
 
 pub struct ConnectedProduct {
     pub id: String,
@@ -77,7 +81,10 @@ async fn issuer(server: &Url) -> anyhow::Result<String> {
         "{}/.well-known/oauth-authorization-server",
         server.as_str().trim_end_matches('/')
     );
-    let answer = reqwest::get(&address)
+    let client = reqwest::Client::builder().timeout(DEADLINE).build()?;
+    let answer = client
+        .get(&address)
+        .send()
         .await
         .with_context(|| format!("{address} cannot be read"))?;
     let metadata: Metadata = answer
