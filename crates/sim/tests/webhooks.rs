@@ -244,3 +244,31 @@ async fn hooks_are_managed_under_both_spellings() {
         .await;
     assert_eq!(refused.status, 400);
 }
+
+#[tokio::test]
+async fn a_host_that_only_fails_is_left_alone_for_a_while() {
+    let hooks = HookTiming {
+        retry_after_ms: Vec::new(),
+        host_sleep_ms: 60_000,
+        ..HookTiming::default()
+    };
+    let cloud = Cloud::with(SimConfig { hooks, ..quiet() }).await;
+    let mut listener = Listener::answering(&[500]).await;
+    declare(&cloud, json!({"event": "temp", "url": listener.url})).await;
+    let (device, mut events) = (cloud.device("thermostat"), cloud.handle.subscribe());
+    let mut last_error = String::new();
+    for n in 0..7 {
+        cloud.handle.publish_as(&device, "temp", Some(&n.to_string()));
+        last_error = loop {
+            let event = events.recv().await.unwrap();
+            if event.name.contains("/hook-error/") {
+                break event.data.clone().unwrap();
+            }
+        };
+    }
+    assert_eq!(last_error, "Sleeping, too many errors, please wait and try again");
+    for _ in 0..6 {
+        listener.next().await;
+    }
+    assert!(listener.arrived.try_recv().is_err(), "the seventh was not sent");
+}
