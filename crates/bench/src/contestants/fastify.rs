@@ -27,13 +27,7 @@ pub fn install() -> anyhow::Result<PathBuf> {
     if !loads(&folder) {
         eprintln!("Installing the Fastify recipe's packages by npm; once, some two minutes.");
         let installed = Command::new("npm")
-            .args([
-                "ci",
-                "--no-audit",
-                "--no-fund",
-                "--ignore-scripts=false",
-                "--allow-scripts=better-sqlite3",
-            ])
+            .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts=false"])
             .current_dir(&folder)
             .stdin(Stdio::null())
             .output()
