@@ -50,7 +50,7 @@ pub enum Wait {
 pub enum CallFunctionError {
     /// `command_id` names the refusal in the ledger; a stranger is not told it.
     #[error("the call is not allowed: {denied}")]
-    Denied { denied: Denied, command_id: Option<CommandId> },
+    Denied { denied: Denied, command_id: Option<CommandId>, at: Timestamp },
     #[error("the idempotency key was used for another call")]
     KeyReused,
     #[error("the call that the idempotency key names is still running")]
@@ -131,7 +131,7 @@ impl App {
             Ok(IntentRecorded::KeyTaken(earlier)) => return self.answer_replay(&request, *earlier),
             Ok(IntentRecorded::CoolingDown { until }) => {
                 let denied = Denied::CoolingDown { until };
-                return Err(CallFunctionError::Denied { denied, command_id: Some(command_id) });
+                return Err(CallFunctionError::Denied { denied, command_id: Some(command_id), at: command.created_at });
             }
             Err(error) => {
                 self.abandon(command_id, &error);
@@ -163,12 +163,12 @@ impl App {
     /// Recorded after the answer, batched; under overload it is only counted.
     fn refuse(&self, intent: NewCommand, denied: Denied) -> CallFunctionError {
         let known = denied != Denied::NoGrant;
-        let command_id = known.then_some(intent.id);
+        let (command_id, at) = (known.then_some(intent.id), intent.created_at);
         metrics::counter!("ostler_calls_denied_total", "rule" => denied.rule()).increment(1);
         if !self.store.record_refusal(Refusal { command: intent, rule: denied.rule() }) {
             metrics::counter!("ostler_refusals_unrecorded_total").increment(1);
         }
-        CallFunctionError::Denied { denied, command_id }
+        CallFunctionError::Denied { denied, command_id, at }
     }
 
     fn intent(&self, id: CommandId, caller: &Caller, request: &CallRequest, facts: &Facts, now: Timestamp) -> NewCommand {

@@ -28,8 +28,8 @@ pub struct Reading {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadVariableError {
-    #[error("the variable may not be read: {0}")]
-    Denied(Denied),
+    #[error("the variable may not be read: {denied}")]
+    Denied { denied: Denied, at: Timestamp },
     #[error("the device is offline")]
     DeviceOffline,
     #[error("the device did not answer")]
@@ -70,7 +70,7 @@ impl App {
         let slot = self.permits.open(&*self.clock);
         let facts = self.facts_for(caller, caller.customer_id(), device_id, None, slot.opened_at()).await?;
         let title = Title::of(caller, None);
-        let permit = authorize_read(variable, caller, title, &facts, now).map_err(ReadVariableError::Denied)?;
+        let permit = authorize_read(variable, caller, title, &facts, now).map_err(|denied| ReadVariableError::Denied { denied, at: now })?;
         slot.judged(Judged {
             ticket: Arc::clone(permit.ticket()),
             basis: Basis {

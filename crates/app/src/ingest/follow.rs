@@ -21,10 +21,14 @@ use crate::device_cloud::{CloudError, StreamItem};
 /// The most items of one commit.
 const BATCH_MAX: usize = 256;
 /// How often the complete interval of a connected stream is made durable.
-const EXTEND_EVERY: Duration = Duration::from_secs(4);
+const EXTEND_EVERY: Duration = Duration::from_secs(1);
 /// After a failure of the database: longer and longer, up to the last.
-const PAUSES: [Duration; 4] =
-    [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(10)];
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(10),
+];
 
 struct Follower {
     app: Arc<App>,
@@ -36,7 +40,11 @@ struct Follower {
 enum Connection {
     Interrupted,
     /// Nothing was missed from `since` until `seen`; that is durable until `recorded`.
-    Connected { since: Timestamp, seen: Timestamp, recorded: Timestamp },
+    Connected {
+        since: Timestamp,
+        seen: Timestamp,
+        recorded: Timestamp,
+    },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +58,14 @@ enum PresenceUnknown {
 impl App {
     /// Reads one product's stream until `stopping`.
     pub async fn follow_events(self: Arc<Self>, product_id: ProductId, stopping: CancellationToken) {
-        Follower { app: self, product_id, stopping, connection: Connection::Interrupted }.run().await;
+        Follower {
+            app: self,
+            product_id,
+            stopping,
+            connection: Connection::Interrupted,
+        }
+        .run()
+        .await;
     }
 }
 
@@ -59,7 +74,10 @@ impl Follower {
         let stopping = self.stopping.clone();
         let mut stream = self.app.cloud.events(self.product_id);
         let mut items = Vec::with_capacity(BATCH_MAX);
-        while let Some(1..) = stopping.run_until_cancelled(stream.recv_many(&mut items, BATCH_MAX)).await {
+        while let Some(1..) = stopping
+            .run_until_cancelled(stream.recv_many(&mut items, BATCH_MAX))
+            .await
+        {
             self.take(items.drain(..)).await;
         }
         self.record_connected().await;
@@ -73,7 +91,11 @@ impl Follower {
                 StreamItem::Event(event) => events.push(event),
                 StreamItem::Heartbeat => self.learn_presence(now).await,
                 StreamItem::Connected => {
-                    self.connection = Connection::Connected { since: now, seen: now, recorded: now };
+                    self.connection = Connection::Connected {
+                        since: now,
+                        seen: now,
+                        recorded: now,
+                    };
                     self.learn_presence(now).await;
                 }
                 StreamItem::Disconnected { cause } => {
@@ -98,7 +120,9 @@ impl Follower {
             return true;
         }
         for attempt in 0.. {
-            let Err(error) = self.try_store(&events, received_at).await else { return true };
+            let Err(error) = self.try_store(&events, received_at).await else {
+                return true;
+            };
             self.say_not_stored(&error);
             let pause = tokio::time::sleep(PAUSES[attempt.min(PAUSES.len() - 1)]);
             if self.stopping.run_until_cancelled(pause).await.is_none() {
@@ -111,7 +135,10 @@ impl Follower {
     }
 
     async fn try_store(&self, events: &[CloudEvent], received_at: Timestamp) -> Result<(), StoreError> {
-        let judged = self.app.judge(self.product_id, Door::Stream, events.to_vec(), received_at).await?;
+        let judged = self
+            .app
+            .judge(self.product_id, Door::Stream, events.to_vec(), received_at)
+            .await?;
         self.app.keep_streamed(judged).await
     }
 
@@ -122,17 +149,29 @@ impl Follower {
 
     /// Nothing was missed until `now`.
     async fn extend(&mut self, now: Timestamp) {
-        let Connection::Connected { since, recorded, .. } = self.connection else { return };
-        self.connection = Connection::Connected { since, seen: now, recorded };
+        let Connection::Connected { since, recorded, .. } = self.connection else {
+            return;
+        };
+        self.connection = Connection::Connected {
+            since,
+            seen: now,
+            recorded,
+        };
         if now.since(recorded) >= EXTEND_EVERY {
             self.record_connected().await;
-            self.connection = Connection::Connected { since, seen: now, recorded: now };
+            self.connection = Connection::Connected {
+                since,
+                seen: now,
+                recorded: now,
+            };
         }
     }
 
     async fn record_connected(&self) {
         if let Connection::Connected { since, seen, .. } = self.connection {
-            self.app.extend_complete(self.product_id, Door::Stream, Interval::new(since, seen), seen).await;
+            self.app
+                .extend_complete(self.product_id, Door::Stream, Interval::new(since, seen), seen)
+                .await;
         }
     }
 
@@ -156,9 +195,16 @@ impl Follower {
         for device in self.app.cloud.list_devices(self.product_id).await? {
             let source = self.app.store.event_source(&device.cloud_device_id).await?;
             let source = source.filter(|source| source.product.id == self.product_id);
-            let (Some(source), Some(online)) = (source, device.online) else { continue };
+            let (Some(source), Some(online)) = (source, device.online) else {
+                continue;
+            };
             let presence = if online { Presence::Online } else { Presence::Offline };
-            heard.push(Heard { device_id: source.device_id, presence, at, last_heard_at: device.last_heard });
+            heard.push(Heard {
+                device_id: source.device_id,
+                presence,
+                at,
+                last_heard_at: device.last_heard,
+            });
         }
         Ok(self.app.store.record_presence(&heard, at).await?)
     }

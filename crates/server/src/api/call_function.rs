@@ -9,6 +9,7 @@ use ostler_app::idempotency::IdempotencyKey;
 use ostler_core::id::{CommandId, CustomerId, DeviceId};
 use ostler_core::name::FunctionName;
 use ostler_core::policy::{Denied, FunctionCall};
+use ostler_core::time::Timestamp;
 use serde::Deserialize;
 
 use super::command::{CommandResponse, answer};
@@ -177,7 +178,7 @@ impl CallFunctionRequest {
 impl Refusal for CallFunctionError {
     fn problem(self) -> Problem {
         match self {
-            Self::Denied { denied, command_id } => denied_problem(&denied, command_id),
+            Self::Denied { denied, command_id, at } => denied_problem(&denied, command_id, at),
             Self::KeyReused => Problem::new(Code::IdempotencyKeyReused),
             Self::KeyInFlight { command_id } => {
                 Problem::new(Code::IdempotencyKeyInFlight).extension("command_id", command_id.to_string())
@@ -188,7 +189,7 @@ impl Refusal for CallFunctionError {
 }
 
 /// A refusal by policy. Without a grant it is the same 404 as for no device at all.
-pub(super) fn denied_problem(denied: &Denied, command_id: Option<CommandId>) -> Problem {
+pub(super) fn denied_problem(denied: &Denied, command_id: Option<CommandId>, at: Timestamp) -> Problem {
     let problem = match denied {
         Denied::NoGrant => return Problem::not_found(),
         Denied::FunctionNotGranted | Denied::VariableNotGranted => Problem::new(Code::FunctionNotGranted),
@@ -196,9 +197,10 @@ pub(super) fn denied_problem(denied: &Denied, command_id: Option<CommandId>) -> 
         Denied::ArgumentNotAllowed(fault) => {
             Problem::new(Code::ArgumentNotAllowed).error(Place::Pointer("/argument".into()), fault.to_string())
         }
-        Denied::CoolingDown { until } => {
-            Problem::new(Code::CoolingDown).extension("until", until.to_string())
-        }
+        Denied::CoolingDown { until } => Problem::new(Code::CoolingDown)
+            .hint("the product lets this function through once in a while, for all who may use the device together")
+            .extension("until", until.to_string())
+            .retry_after(until.since(at)),
     };
     let problem = problem.detail(sentence(denied));
     match command_id {

@@ -68,7 +68,7 @@ pub async fn read_variable(
 impl Refusal for ReadVariableError {
     fn problem(self) -> Problem {
         match self {
-            Self::Denied(denied) => denied_problem(&denied, None),
+            Self::Denied { denied, at } => denied_problem(&denied, None, at),
             Self::DeviceOffline => Problem::new(Code::DeviceOffline),
             Self::NoAnswer => Problem::new(Code::OutcomeUnknown).detail("The device did not answer in time."),
             Self::Refused => Problem::new(Code::CloudRefused),
