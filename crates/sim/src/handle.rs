@@ -309,6 +309,18 @@ impl SimHandle {
         })
     }
 
+    /// Every access and refresh token that stands, and every client's secret: what a test looks for
+    /// where it must not be.
+    pub fn secrets(&self) -> Vec<String> {
+        let registry = &self.cloud.world().registry;
+        let tokens = registry.tokens.iter().flat_map(|(access, token)| {
+            let refresh = token.refresh.as_ref().map(|refresh| refresh.token.clone());
+            std::iter::once(access.clone()).chain(refresh)
+        });
+        let secrets = registry.clients.values().map(|client| client.secret.clone());
+        tokens.chain(secrets).filter(|secret| !secret.is_empty()).collect()
+    }
+
     /// A webhook of a product, declared as over the API. None if it could never be delivered.
     pub fn add_hook(&self, product: ProductId, declaration: Value) -> Option<HookId> {
         let Value::Object(fields) = declaration else {
