@@ -41,8 +41,8 @@ pub use products::{ProductError, ProductOutcome, ProductSubmission};
 
 // What a desk shows as the store keeps it.
 pub use ostler_store::{
-    AuditCursor, AuditEntry, ChainPoint, Command, CustomerRecord, DeviceRecord, GrantRecord, GrantVersionRecord, Listed, Page, ProductRecord, ProductVersionRecord,
-    RecordedAct, Renamed, SignedHead,
+    AuditCursor, AuditEntry, ChainPoint, Command, CustomerRecord, DeviceRecord, GrantRecord, GrantVersionRecord,
+    Listed, Page, ProductRecord, ProductVersionRecord, RecordedAct, Renamed, SignedHead,
 };
 
 /// Whether a change is made, or only told.
@@ -62,12 +62,18 @@ pub struct Maker {
 impl Maker {
     /// `None` for a customer, who has nothing to administer.
     pub fn of(caller: &Caller) -> Option<Self> {
-        Some(Self { by: crate::actor(caller), reach: caller.reach()?.clone() })
+        Some(Self {
+            by: crate::actor(caller),
+            reach: caller.reach()?.clone(),
+        })
     }
 
     /// Whoever holds the server's own terminal: its configuration and its keys are in their hands.
     pub const fn at_the_terminal() -> Self {
-        Self { by: Actor::System, reach: ProductReach::All }
+        Self {
+            by: Actor::System,
+            reach: ProductReach::All,
+        }
     }
 }
 
@@ -80,7 +86,11 @@ pub struct Desk<'a> {
 
 impl App {
     pub fn desk<'a>(&'a self, maker: &'a Maker) -> Desk<'a> {
-        Desk { app: self, by: maker.by, reach: &maker.reach }
+        Desk {
+            app: self,
+            by: maker.by,
+            reach: &maker.reach,
+        }
     }
 }
 

@@ -9,7 +9,10 @@ pub enum Failure {
     #[error("cannot read {}", path.display())]
     File { path: PathBuf, source: std::io::Error },
     #[error("{} is not TOML", path.display())]
-    Toml { path: PathBuf, source: Box<toml::de::Error> },
+    Toml {
+        path: PathBuf,
+        source: Box<toml::de::Error>,
+    },
     #[error("cannot write the result")]
     Output(#[from] std::io::Error),
     #[error("{server} cannot be asked")]

@@ -24,7 +24,9 @@ pub enum ProductCommand {
     #[command(after_help = "Example:\n  ostler product diff thermostat.toml")]
     Diff(DiffArgs),
     /// Create the product that a file declares, or bring it to what the file says
-    #[command(after_help = "Examples:\n  ostler product apply --dry-run thermostat.toml\n  ostler product apply thermostat.toml")]
+    #[command(
+        after_help = "Examples:\n  ostler product apply --dry-run thermostat.toml\n  ostler product apply thermostat.toml"
+    )]
     Apply(ApplyArgs),
 }
 
@@ -95,7 +97,9 @@ impl ProductCommand {
 
 async fn export(args: ExportArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let api = StaffApi::sign_in(&args.connection, Access::Read).await?;
-    let id = find(&api, &args.product).await?.ok_or(Failure::NoSuchProduct(args.product))?;
+    let id = find(&api, &args.product)
+        .await?
+        .ok_or(Failure::NoSuchProduct(args.product))?;
     if args.json {
         let product = json(api.get(&["products", &id]).await?).await?;
         return write_json(out, &product);
@@ -114,7 +118,11 @@ async fn diff(args: DiffArgs, out: &mut dyn Write) -> Result<(), Failure> {
     } else {
         out.write_all(render::changes(&answer).as_bytes())?;
     }
-    if args.check && render::has_changes(&answer) { Err(Failure::Differs) } else { Ok(()) }
+    if args.check && render::has_changes(&answer) {
+        Err(Failure::Differs)
+    } else {
+        Ok(())
+    }
 }
 
 async fn apply(args: ApplyArgs, out: &mut dyn Write) -> Result<(), Failure> {
@@ -141,13 +149,21 @@ async fn submit(connection: &Connection, file: &Value, effect: Effect) -> Result
 /// The id of the product with this slug or id.
 async fn find(api: &StaffApi, product: &str) -> Result<Option<String>, Failure> {
     let products = api.list(&["products"]).await?;
-    let found = products.iter().find(|each| each["slug"] == product || each["id"] == product);
+    let found = products
+        .iter()
+        .find(|each| each["slug"] == product || each["id"] == product);
     Ok(found.and_then(|each| each["id"].as_str()).map(str::to_owned))
 }
 
 fn read_file(path: &Path) -> Result<Value, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|source| Failure::File { path: path.to_owned(), source })?;
-    toml::from_str(&text).map_err(|source| Failure::Toml { path: path.to_owned(), source: Box::new(source) })
+    let text = std::fs::read_to_string(path).map_err(|source| Failure::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    toml::from_str(&text).map_err(|source| Failure::Toml {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
 }
 
 fn write_json(out: &mut dyn Write, value: &Value) -> Result<(), Failure> {

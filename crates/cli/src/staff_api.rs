@@ -54,7 +54,10 @@ struct Page {
 
 impl StaffApi {
     pub async fn sign_in(connection: &Connection, access: Access) -> Result<Self, Failure> {
-        let unreachable = |source| Failure::Unreachable { server: connection.server.to_string(), source };
+        let unreachable = |source| Failure::Unreachable {
+            server: connection.server.to_string(),
+            source,
+        };
         let http = Client::builder()
             .timeout(DEADLINE)
             // A redirect would take the secret, or the token, to somebody who was not named.
@@ -63,13 +66,20 @@ impl StaffApi {
             .map_err(unreachable)?;
         let response = http
             .post(address(&connection.server, &["oauth", "token"]))
-            .basic_auth(form_encoded(&connection.client_id), Some(form_encoded(connection.client_secret.reveal())))
+            .basic_auth(
+                form_encoded(&connection.client_id),
+                Some(form_encoded(connection.client_secret.reveal())),
+            )
             .form(&[("grant_type", "client_credentials"), ("scope", access.scope())])
             .send()
             .await
             .map_err(unreachable)?;
         let token = token(response).await?;
-        Ok(Self { http, server: connection.server.clone(), token })
+        Ok(Self {
+            http,
+            server: connection.server.clone(),
+            token,
+        })
     }
 
     pub async fn get(&self, path: &[&str]) -> Result<Response, Failure> {
@@ -81,11 +91,19 @@ impl StaffApi {
     }
 
     pub async fn put(&self, path: &[&str], query: &[(&str, &str)], body: &Value) -> Result<Value, Failure> {
-        json(self.send(self.http.put(self.address(path)).query(query).json(body)).await?).await
+        json(
+            self.send(self.http.put(self.address(path)).query(query).json(body))
+                .await?,
+        )
+        .await
     }
 
     pub async fn post(&self, path: &[&str], query: &[(&str, &str)], body: &Value) -> Result<Value, Failure> {
-        json(self.send(self.http.post(self.address(path)).query(query).json(body)).await?).await
+        json(
+            self.send(self.http.post(self.address(path)).query(query).json(body))
+                .await?,
+        )
+        .await
     }
 
     /// All items of a list, page after page.
@@ -115,7 +133,10 @@ impl StaffApi {
             .bearer_auth(&self.token)
             .send()
             .await
-            .map_err(|source| Failure::Unreachable { server: self.server.to_string(), source })?;
+            .map_err(|source| Failure::Unreachable {
+                server: self.server.to_string(),
+                source,
+            })?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -177,9 +198,15 @@ mod tests {
     #[test]
     fn an_address_lies_below_the_servers_own_path() {
         let server: Url = "https://example.com/ostler/".parse().unwrap();
-        assert_eq!(address(&server, &["admin", "v1", "a/b"]).as_str(), "https://example.com/ostler/admin/v1/a%2Fb");
+        assert_eq!(
+            address(&server, &["admin", "v1", "a/b"]).as_str(),
+            "https://example.com/ostler/admin/v1/a%2Fb"
+        );
         let server: Url = "http://127.0.0.1:8080".parse().unwrap();
-        assert_eq!(address(&server, &["oauth", "token"]).as_str(), "http://127.0.0.1:8080/oauth/token");
+        assert_eq!(
+            address(&server, &["oauth", "token"]).as_str(),
+            "http://127.0.0.1:8080/oauth/token"
+        );
     }
 
     #[test]

@@ -37,17 +37,25 @@ async fn a_file_is_applied_compared_and_exported() {
     let file = folder.file(THERMOSTAT);
 
     let dry = product(&installation, &["apply", "--dry-run", &file]).await.succeeded();
-    assert!(dry.out.contains("thermostat would be created; nothing was changed"), "{dry:#?}");
+    assert!(
+        dry.out.contains("thermostat would be created; nothing was changed"),
+        "{dry:#?}"
+    );
     let made = product(&installation, &["apply", &file]).await.succeeded();
     assert!(made.out.ends_with("thermostat was created, version 1\n"), "{made:#?}");
     let same = product(&installation, &["diff", "--check", &file]).await.succeeded();
     assert_eq!(same.out, "");
 
     let changed = folder.file(&THERMOSTAT.replace("max = 30", "max = 32"));
-    let difference = product(&installation, &["diff", "--check", &changed]).await.failed("the product differs from the file");
+    let difference = product(&installation, &["diff", "--check", &changed])
+        .await
+        .failed("the product differs from the file");
     assert_eq!(difference.out, "~ /functions/setTarget/argument/max: 30 → 32\n");
     let applied = product(&installation, &["apply", "--json", &changed]).await.succeeded();
-    assert_eq!((&applied.json()["outcome"], &applied.json()["version"]), (&json!("applied"), &json!(2)));
+    assert_eq!(
+        (&applied.json()["outcome"], &applied.json()["version"]),
+        (&json!("applied"), &json!(2))
+    );
 
     let exported = product(&installation, &["export", "thermostat"]).await.succeeded();
     let again = folder.file(&exported.out);
@@ -62,15 +70,27 @@ async fn what_is_wrong_is_said_with_its_place_and_an_exit_status() {
     let folder = Folder(Scratch::new());
 
     let faulty = folder.file(&THERMOSTAT.replace("max = 30", "max = 3"));
-    let said = product(&installation, &["apply", &faulty]).await.failed("The request is not valid");
-    assert!(said.err.contains("/functions/0/argument  must have integers `min` and `max`"), "{said:#?}");
+    let said = product(&installation, &["apply", &faulty])
+        .await
+        .failed("The request is not valid");
+    assert!(
+        said.err
+            .contains("/functions/0/argument  must have integers `min` and `max`"),
+        "{said:#?}"
+    );
     let broken = folder.file("slug = [");
     product(&installation, &["diff", &broken]).await.failed("is not TOML");
-    product(&installation, &["diff", "no-such-file.toml"]).await.failed("cannot read no-such-file.toml");
-    product(&installation, &["export", "dishwasher"]).await.failed("there is no product `dishwasher`");
+    product(&installation, &["diff", "no-such-file.toml"])
+        .await
+        .failed("cannot read no-such-file.toml");
+    product(&installation, &["export", "dishwasher"])
+        .await
+        .failed("there is no product `dishwasher`");
 
     let misused = product(&installation, &["apply"]).await;
     assert_eq!((misused.status, misused.out.as_str()), (2, ""));
     drop(server);
-    product(&installation, &["export", "thermostat"]).await.failed("cannot be asked");
+    product(&installation, &["export", "thermostat"])
+        .await
+        .failed("cannot be asked");
 }

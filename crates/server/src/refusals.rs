@@ -66,15 +66,23 @@ pub fn responses(codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
     for code in codes {
         by_status.entry(code.status()).or_default().push(*code);
     }
-    by_status.iter().map(|(status, codes)| (status.as_str().to_owned(), response(codes).into())).collect()
+    by_status
+        .iter()
+        .map(|(status, codes)| (status.as_str().to_owned(), response(codes).into()))
+        .collect()
 }
 
 fn response(codes: &[Code]) -> Response {
     let names: Vec<String> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
-    ResponseBuilder::new().description(names.join(", ")).content("application/problem+json", problem_content()).build()
+    ResponseBuilder::new()
+        .description(names.join(", "))
+        .content("application/problem+json", problem_content())
+        .build()
 }
 
 /// The body of every refusal.
 pub fn problem_content() -> Content {
-    ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build()
+    ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build()
 }

@@ -29,7 +29,12 @@ impl<const MAX: usize> From<Prose<MAX>> for String {
 
 impl<'de, const MAX: usize> Deserialize<'de> for Line<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Bounded { max: MAX, is_allowed: |character| !character.is_control() }).map(Self)
+        deserializer
+            .deserialize_str(Bounded {
+                max: MAX,
+                is_allowed: |character| !character.is_control(),
+            })
+            .map(Self)
     }
 }
 
@@ -95,7 +100,10 @@ mod tests {
 
     #[test]
     fn bounds_are_rules_that_can_be_told() {
-        assert_eq!(String::from(serde_json::from_str::<Line<4>>(r#""abcd""#).unwrap()), "abcd");
+        assert_eq!(
+            String::from(serde_json::from_str::<Line<4>>(r#""abcd""#).unwrap()),
+            "abcd"
+        );
         assert!(refusal::<Line<4>>(r#""abcde""#).starts_with("must be at most 4 bytes long"));
         assert!(refusal::<Line<4>>(r#""a\nb""#).starts_with("must not contain control characters"));
         assert!(serde_json::from_str::<Prose<4>>(r#""a\nb""#).is_ok());

@@ -27,15 +27,23 @@ impl Contract {
     pub fn fits(&self, method: &Method, path: &str, answer: &Answer) {
         let status = answer.status.as_u16();
         let place = format!("{method} {path} → {status}");
-        let operation = self.operation(method, path).unwrap_or_else(|| panic!("{place}: no such operation"));
+        let operation = self
+            .operation(method, path)
+            .unwrap_or_else(|| panic!("{place}: no such operation"));
         let response = &operation["responses"][status.to_string()];
-        assert!(response.is_object(), "{place}: the status is not described; it said {}", answer.text);
+        assert!(
+            response.is_object(),
+            "{place}: the status is not described; it said {}",
+            answer.text
+        );
         let Some(content) = response["content"].as_object() else {
             assert!(answer.text.is_empty(), "{place}: a body where none is described");
             return;
         };
         let media_type = answer.headers[CONTENT_TYPE].to_str().unwrap();
-        let media = content.get(media_type).unwrap_or_else(|| panic!("{place}: {media_type} is not described"));
+        let media = content
+            .get(media_type)
+            .unwrap_or_else(|| panic!("{place}: {media_type} is not described"));
         if media_type.ends_with("json") {
             let faults = self.faults(&media["schema"], &answer.json());
             assert!(faults.is_empty(), "{place}: {faults:#?}\n{}", answer.text);
@@ -55,7 +63,10 @@ impl Contract {
         // References are resolved within the one document that is handed in.
         let rooted = json!({"allOf": [schema], "components": self.0["components"]});
         let validator = jsonschema::validator_for(&rooted).unwrap();
-        validator.iter_errors(body).map(|fault| format!("{}: {fault}", fault.instance_path())).collect()
+        validator
+            .iter_errors(body)
+            .map(|fault| format!("{}: {fault}", fault.instance_path()))
+            .collect()
     }
 
     fn operations(&self) -> impl Iterator<Item = (String, &Value)> {
@@ -69,7 +80,11 @@ impl Contract {
 fn is_made_from(path: &str, template: &str) -> bool {
     let (path, template): (Vec<_>, Vec<_>) = (path.split('/').collect(), template.split('/').collect());
     let is_hole = |segment: &str| segment.starts_with('{');
-    path.len() == template.len() && path.iter().zip(&template).all(|(one, other)| is_hole(other) || one == other)
+    path.len() == template.len()
+        && path
+            .iter()
+            .zip(&template)
+            .all(|(one, other)| is_hole(other) || one == other)
 }
 
 #[test]
@@ -91,7 +106,9 @@ fn every_example_fits_its_schema() {
         for (what, holder) in holders.chain([("request", &operation["requestBody"])]) {
             let content = holder["content"].as_object().into_iter().flatten();
             for (media_type, media) in content.filter(|(media_type, _)| *media_type != "application/problem+json") {
-                let example = media.get("example").unwrap_or_else(|| panic!("{place} {what} has no example"));
+                let example = media
+                    .get("example")
+                    .unwrap_or_else(|| panic!("{place} {what} has no example"));
                 if media_type.ends_with("json") {
                     let faults = contract.faults(&media["schema"], example);
                     assert!(faults.is_empty(), "{place} {what}: {faults:#?}\n{example:#}");
@@ -115,7 +132,9 @@ fn every_operation_says_who_may_call_it() {
 fn operations_have_names_of_their_own() {
     let mut seen = BTreeSet::new();
     for (place, operation) in contract().operations() {
-        let name = operation["operationId"].as_str().unwrap_or_else(|| panic!("{place} has no operationId"));
+        let name = operation["operationId"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{place} has no operationId"));
         assert!(seen.insert(name.to_owned()), "{place}: {name} is taken");
     }
 }

@@ -41,7 +41,11 @@ pub async fn house() -> House {
     let scratch = tempfile::tempdir().unwrap();
     let app = open(scratch.path()).await;
     let router = openapi::router(ServerState::new(world().frame(), Arc::clone(&app)));
-    House { app, router, _scratch: scratch }
+    House {
+        app,
+        router,
+        _scratch: scratch,
+    }
 }
 
 async fn open(directory: &std::path::Path) -> Arc<App> {
@@ -50,9 +54,18 @@ async fn open(directory: &std::path::Path) -> Arc<App> {
     let url = format!("sqlite:{}", directory.join("ostler.db").display());
     let options = StoreOptions::new(keys, entropy.clone());
     let store = Store::open(&url, options, clock.now()).await.unwrap();
-    let cloud: Arc<dyn DeviceCloud> =
-        Arc::new(Particle::new(ParticleOptions::default(), clock.clone(), entropy.clone()));
-    App::new(Parts { store: Arc::new(store), cloud, clock, entropy, settings: Settings::default() })
+    let cloud: Arc<dyn DeviceCloud> = Arc::new(Particle::new(
+        ParticleOptions::default(),
+        clock.clone(),
+        entropy.clone(),
+    ));
+    App::new(Parts {
+        store: Arc::new(store),
+        cloud,
+        clock,
+        entropy,
+        settings: Settings::default(),
+    })
 }
 
 /// Use cases for tests that only look at the frame around them. One for all: nobody changes it.
@@ -97,7 +110,10 @@ impl House {
         };
         let (client, _secret) = self.app.create_client(registration, None, Actor::System).await.unwrap();
         let issued = self.app.machine_tokens(&client, None).await.unwrap();
-        Visitor { house: self, token: issued.access_token.reveal().to_owned() }
+        Visitor {
+            house: self,
+            token: issued.access_token.reveal().to_owned(),
+        }
     }
 
     pub async fn customer(&self, email: &str) -> CustomerId {
@@ -112,7 +128,11 @@ impl House {
 
     /// Somebody who shows no token.
     pub async fn stranger(&self, method: Method, path: &str) -> Answer {
-        ask(&self.router, Request::builder().method(method).uri(path).body(Body::empty()).unwrap()).await
+        ask(
+            &self.router,
+            Request::builder().method(method).uri(path).body(Body::empty()).unwrap(),
+        )
+        .await
     }
 }
 
@@ -149,7 +169,9 @@ impl Visitor<'_> {
             .uri(path)
             .header(AUTHORIZATION, format!("Bearer {}", self.token));
         let request = match body {
-            Some(body) => request.header(CONTENT_TYPE, "application/json").body(Body::from(body.to_string())),
+            Some(body) => request
+                .header(CONTENT_TYPE, "application/json")
+                .body(Body::from(body.to_string())),
             None => request.body(Body::empty()),
         };
         let answer = ask(&self.house.router, request.unwrap()).await;

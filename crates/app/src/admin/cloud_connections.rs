@@ -41,7 +41,9 @@ pub enum CredentialKind {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionFault {
-    #[error("must be an address that begins with https://, or http:// on this machine itself, without query or fragment")]
+    #[error(
+        "must be an address that begins with https://, or http:// on this machine itself, without query or fragment"
+    )]
     BaseUrl,
     #[error("must be 1 to {NAME_BYTES_MAX} letters, digits, `_`, `.` or `-`")]
     Product,
@@ -71,7 +73,10 @@ impl Desk<'_> {
             return Err(CloudConnectionError::NotFound);
         }
         let connection = self.app.store.cloud_connection(product_id).await?;
-        connection.as_ref().map(ConnectionRecord::from).ok_or(CloudConnectionError::NotFound)
+        connection
+            .as_ref()
+            .map(ConnectionRecord::from)
+            .ok_or(CloudConnectionError::NotFound)
     }
 
     /// Counts from the next call on; the event stream starts anew.
@@ -85,7 +90,12 @@ impl Desk<'_> {
         }
         let connection = request.checked().map_err(CloudConnectionError::Invalid)?;
         let now = self.app.clock.now();
-        if !self.app.store.set_cloud_connection(product_id, &connection, self.by, now).await? {
+        if !self
+            .app
+            .store
+            .set_cloud_connection(product_id, &connection, self.by, now)
+            .await?
+        {
             return Err(CloudConnectionError::NotFound);
         }
         self.app.cloud_changed(product_id).await?;
@@ -97,7 +107,12 @@ impl Desk<'_> {
         if !self.reaches(product_id) {
             return Err(CloudConnectionError::NotFound);
         }
-        if !self.app.store.remove_cloud_connection(product_id, self.by, self.app.clock.now()).await? {
+        if !self
+            .app
+            .store
+            .remove_cloud_connection(product_id, self.by, self.app.clock.now())
+            .await?
+        {
             return Err(CloudConnectionError::NotFound);
         }
         Ok(self.app.cloud_changed(product_id).await?)
@@ -131,7 +146,9 @@ impl ConnectionRequest {
 impl From<&StoredConnection> for ConnectionRecord {
     fn from(connection: &StoredConnection) -> Self {
         let credential = match &connection.credential {
-            StoredCredential::Client { client_id, .. } => CredentialKind::Client { client_id: client_id.clone() },
+            StoredCredential::Client { client_id, .. } => CredentialKind::Client {
+                client_id: client_id.clone(),
+            },
             StoredCredential::Token(_) => CredentialKind::Token,
         };
         Self {
@@ -147,7 +164,10 @@ fn client_credential(client_id: String, client_secret: SecretString) -> Result<S
         return Err(ConnectionFault::ClientId);
     }
     let client_secret = visible_secret(client_secret).ok_or(ConnectionFault::ClientSecret)?;
-    Ok(StoredCredential::Client { client_id, client_secret })
+    Ok(StoredCredential::Client {
+        client_id,
+        client_secret,
+    })
 }
 
 fn visible_secret(secret: SecretString) -> Option<SecretString> {
@@ -174,7 +194,8 @@ fn is_cloud_address(text: &str) -> bool {
         None => false,
     };
     let is_private_enough = url.scheme() == "https" || (url.scheme() == "http" && is_loopback);
-    let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    let is_plain =
+        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
     text.len() <= ADDRESS_BYTES_MAX && url.has_host() && is_private_enough && is_plain
 }
 
@@ -198,14 +219,35 @@ mod tests {
 
     #[test]
     fn a_secret_is_spoken_only_over_tls_or_at_home() {
-        for base_url in ["https://api.particle.io", "http://127.0.0.1:8081", "http://[::1]:1", "http://localhost:8081/x"] {
-            assert_eq!(fault(ConnectionRequest { base_url: base_url.into(), ..request() }), None, "{base_url}");
+        for base_url in [
+            "https://api.particle.io",
+            "http://127.0.0.1:8081",
+            "http://[::1]:1",
+            "http://localhost:8081/x",
+        ] {
+            assert_eq!(
+                fault(ConnectionRequest {
+                    base_url: base_url.into(),
+                    ..request()
+                }),
+                None,
+                "{base_url}"
+            );
         }
         for base_url in [
-            "", "api.particle.io", "http://api.particle.io", "ftp://127.0.0.1", "https://u:p@h", "https://h/?a=b",
-            "https://h/#a", "http://localhost.evil.example",
+            "",
+            "api.particle.io",
+            "http://api.particle.io",
+            "ftp://127.0.0.1",
+            "https://u:p@h",
+            "https://h/?a=b",
+            "https://h/#a",
+            "http://localhost.evil.example",
         ] {
-            let fault = fault(ConnectionRequest { base_url: base_url.into(), ..request() });
+            let fault = fault(ConnectionRequest {
+                base_url: base_url.into(),
+                ..request()
+            });
             assert_eq!(fault, Some(ConnectionFault::BaseUrl), "{base_url}");
         }
     }
@@ -213,7 +255,10 @@ mod tests {
     #[test]
     fn a_product_is_one_segment_of_a_path() {
         for cloud_product in ["", "..", "a/b", "a b", "ä", "%2f"] {
-            let fault = fault(ConnectionRequest { cloud_product: cloud_product.into(), ..request() });
+            let fault = fault(ConnectionRequest {
+                cloud_product: cloud_product.into(),
+                ..request()
+            });
             assert_eq!(fault, Some(ConnectionFault::Product), "{cloud_product}");
         }
     }
@@ -222,12 +267,27 @@ mod tests {
     fn there_is_exactly_one_credential() {
         assert_eq!(fault(request()), None);
         let token = Some(SecretString::from("token".to_owned()));
-        let only_token = ConnectionRequest { client_id: None, client_secret: None, access_token: token.clone(), ..request() };
+        let only_token = ConnectionRequest {
+            client_id: None,
+            client_secret: None,
+            access_token: token.clone(),
+            ..request()
+        };
         assert_eq!(fault(only_token), None);
         for wrong in [
-            ConnectionRequest { access_token: token, ..request() },
-            ConnectionRequest { client_secret: None, ..request() },
-            ConnectionRequest { client_id: None, client_secret: None, ..request() },
+            ConnectionRequest {
+                access_token: token,
+                ..request()
+            },
+            ConnectionRequest {
+                client_secret: None,
+                ..request()
+            },
+            ConnectionRequest {
+                client_id: None,
+                client_secret: None,
+                ..request()
+            },
         ] {
             assert_eq!(fault(wrong), Some(ConnectionFault::Credential));
         }
@@ -235,9 +295,15 @@ mod tests {
 
     #[test]
     fn an_empty_or_broken_secret_is_refused() {
-        let broken = ConnectionRequest { client_secret: Some("a\nb".to_owned().into()), ..request() };
+        let broken = ConnectionRequest {
+            client_secret: Some("a\nb".to_owned().into()),
+            ..request()
+        };
         assert_eq!(fault(broken), Some(ConnectionFault::ClientSecret));
-        let empty = ConnectionRequest { client_id: Some(String::new()), ..request() };
+        let empty = ConnectionRequest {
+            client_id: Some(String::new()),
+            ..request()
+        };
         assert_eq!(fault(empty), Some(ConnectionFault::ClientId));
     }
 }

@@ -27,10 +27,20 @@ pub struct LedgerFilter {
 impl Desk<'_> {
     /// The newest first.
     pub async fn commands(&self, filter: LedgerFilter, page: Page<CommandId>) -> Result<Listed<Command>, LedgerError> {
-        let LedgerFilter { product_id, device_id, customer_id, status } = filter;
+        let LedgerFilter {
+            product_id,
+            device_id,
+            customer_id,
+            status,
+        } = filter;
         let mut pages = Vec::new();
         for product_id in self.lists_to_ask(product_id) {
-            let filter = CommandFilter { product_id, device_id, customer_id, status };
+            let filter = CommandFilter {
+                product_id,
+                device_id,
+                customer_id,
+                status,
+            };
             pages.push(self.app.store.commands(filter, page).await?);
         }
         Ok(merged(pages, page.limit, |one, other| other.id.cmp(&one.id)))
@@ -39,7 +49,13 @@ impl Desk<'_> {
     pub async fn command(&self, command_id: CommandId) -> Result<Command, LedgerError> {
         let command = self.app.store.command(command_id).await?.ok_or(LedgerError::NotFound)?;
         // A refusal on a device that does not exist belongs to no product.
-        let reached = command.product_id.map_or(self.reaches_all(), |product_id| self.reaches(product_id));
-        if reached { Ok(command) } else { Err(LedgerError::NotFound) }
+        let reached = command
+            .product_id
+            .map_or(self.reaches_all(), |product_id| self.reaches(product_id));
+        if reached {
+            Ok(command)
+        } else {
+            Err(LedgerError::NotFound)
+        }
     }
 }

@@ -37,12 +37,17 @@ impl Desk<'_> {
         }
         let listed = merged(pages, page.limit, |one, other| one.id.cmp(&other.id));
         let items = listed.items.into_iter().map(|record| self.shown(record)).collect();
-        Ok(Listed { items, more: listed.more })
+        Ok(Listed {
+            items,
+            more: listed.more,
+        })
     }
 
     pub async fn device(&self, device_id: DeviceId) -> Result<StaffDevice, StaffDeviceError> {
         let record = self.app.store.device(device_id).await?;
-        let record = record.filter(|record| self.reaches(record.product_id)).ok_or(StaffDeviceError::NotFound)?;
+        let record = record
+            .filter(|record| self.reaches(record.product_id))
+            .ok_or(StaffDeviceError::NotFound)?;
         Ok(self.shown(record))
     }
 
@@ -53,12 +58,19 @@ impl Desk<'_> {
         if named.is_some_and(|name| jiff::tz::TimeZone::get(name).is_err()) {
             return Err(StaffDeviceError::UnknownTimeZone);
         }
-        self.app.store.rename_device(device_id, renamed, self.by, self.app.clock.now()).await?;
+        self.app
+            .store
+            .rename_device(device_id, renamed, self.by, self.app.clock.now())
+            .await?;
         self.device(device_id).await
     }
 
     /// From now on no call reaches the device, whoever asks. Repeating it changes nothing.
-    pub async fn quarantine_device(&self, device_id: DeviceId, reason: String) -> Result<StaffDevice, StaffDeviceError> {
+    pub async fn quarantine_device(
+        &self,
+        device_id: DeviceId,
+        reason: String,
+    ) -> Result<StaffDevice, StaffDeviceError> {
         self.set_quarantine(device_id, true, Some(reason)).await
     }
 
@@ -74,13 +86,19 @@ impl Desk<'_> {
     ) -> Result<StaffDevice, StaffDeviceError> {
         self.device(device_id).await?;
         let said = Said { by: self.by, reason };
-        self.app.store.quarantine_device(device_id, quarantined, &said, self.app.clock.now()).await?;
+        self.app
+            .store
+            .quarantine_device(device_id, quarantined, &said, self.app.clock.now())
+            .await?;
         self.device(device_id).await
     }
 
     fn shown(&self, record: DeviceRecord) -> StaffDevice {
-        let presence =
-            if self.app.presence_is_current(record.product_id) { record.presence } else { Presence::Unknown };
+        let presence = if self.app.presence_is_current(record.product_id) {
+            record.presence
+        } else {
+            Presence::Unknown
+        };
         StaffDevice { record, presence }
     }
 }

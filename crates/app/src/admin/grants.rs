@@ -9,7 +9,8 @@ use ostler_core::interval::Interval;
 use ostler_core::product::Declaration;
 use ostler_core::time::Timestamp;
 use ostler_store::{
-    DeviceRecord, GrantCreated, GrantEnded, GrantFilter, GrantRecord, GrantVersionRecord, Listed, Page, Said, StoreError,
+    DeviceRecord, GrantCreated, GrantEnded, GrantFilter, GrantRecord, GrantVersionRecord, Listed, Page, Said,
+    StoreError,
 };
 
 use super::Desk;
@@ -75,7 +76,10 @@ impl Desk<'_> {
     pub async fn create_grant(&self, request: GrantRequest) -> Result<GrantRecord, GrantError> {
         let now = self.app.clock.now();
         let declaration = self.declaration_of(request.device_id).await?;
-        let said = Said { by: self.by, reason: request.reason.clone() };
+        let said = Said {
+            by: self.by,
+            reason: request.reason.clone(),
+        };
         let id = GrantId::draw(now, &*self.app.entropy);
         let grant = grant(id, request, &declaration, now)?;
         match self.app.store.create_grant(grant, said, now).await? {
@@ -95,10 +99,16 @@ impl Desk<'_> {
     ) -> Result<Listed<GrantRecord>, GrantError> {
         let mut pages = Vec::new();
         for product_id in self.lists_to_ask(None) {
-            let filter = GrantFilter { customer_id, device_id, product_id };
+            let filter = GrantFilter {
+                customer_id,
+                device_id,
+                product_id,
+            };
             pages.push(self.app.store.grants(filter, page).await?);
         }
-        Ok(merged(pages, page.limit, |one, other| one.grant.id.cmp(&other.grant.id)))
+        Ok(merged(pages, page.limit, |one, other| {
+            one.grant.id.cmp(&other.grant.id)
+        }))
     }
 
     pub async fn grant(&self, grant_id: GrantId) -> Result<GrantRecord, GrantError> {
@@ -135,24 +145,52 @@ impl Desk<'_> {
 
     async fn declaration_of(&self, device_id: DeviceId) -> Result<Declaration, GrantError> {
         let device = self.reached_device(device_id).await?.ok_or(GrantError::NoSuchDevice)?;
-        let product = self.app.store.product(device.product_id).await?.ok_or(GrantError::NoSuchDevice)?;
+        let product = self
+            .app
+            .store
+            .product(device.product_id)
+            .await?
+            .ok_or(GrantError::NoSuchDevice)?;
         Ok(product.to_product()?.declaration)
     }
 
     async fn reached_device(&self, device_id: DeviceId) -> Result<Option<DeviceRecord>, StoreError> {
-        Ok(self.app.store.device(device_id).await?.filter(|device| self.reaches(device.product_id)))
+        Ok(self
+            .app
+            .store
+            .device(device_id)
+            .await?
+            .filter(|device| self.reaches(device.product_id)))
     }
 }
 
 /// The whole request is judged; every fault is named.
 fn grant(id: GrantId, request: GrantRequest, declaration: &Declaration, now: Timestamp) -> Result<Grant, InvalidGrant> {
     let mut faults = Vec::new();
-    let functions = declared("/functions", request.functions, declaration.functions.keys(), &mut faults);
-    let variables = declared("/variables", request.variables, declaration.variables.keys(), &mut faults);
-    let keys = declared("/keys", request.keys, declaration.keys().map(|mapping| &mapping.key), &mut faults);
+    let functions = declared(
+        "/functions",
+        request.functions,
+        declaration.functions.keys(),
+        &mut faults,
+    );
+    let variables = declared(
+        "/variables",
+        request.variables,
+        declaration.variables.keys(),
+        &mut faults,
+    );
+    let keys = declared(
+        "/keys",
+        request.keys,
+        declaration.keys().map(|mapping| &mapping.key),
+        &mut faults,
+    );
     let starts_at = request.starts_at.unwrap_or(now);
     if request.ends_at.is_some_and(|ends_at| ends_at <= starts_at) {
-        faults.push(GrantFault { pointer: "/ends_at".to_owned(), rule: "must be after `starts_at`" });
+        faults.push(GrantFault {
+            pointer: "/ends_at".to_owned(),
+            rule: "must be after `starts_at`",
+        });
     }
     if !faults.is_empty() {
         return Err(InvalidGrant(faults));
@@ -190,7 +228,10 @@ fn declared<'a, T: Ord + Clone + fmt::Display + 'a>(
             }
             None => {
                 let rule = "must be one that the product declares";
-                faults.push(GrantFault { pointer: format!("{pointer}/{index}"), rule });
+                faults.push(GrantFault {
+                    pointer: format!("{pointer}/{index}"),
+                    rule,
+                });
             }
         }
     }
@@ -268,7 +309,11 @@ mod tests {
 
     #[test]
     fn granting_nothing_is_not_granting_all() {
-        let grant = judged(GrantRequest { functions: Some(Vec::new()), ..request() }).unwrap();
+        let grant = judged(GrantRequest {
+            functions: Some(Vec::new()),
+            ..request()
+        })
+        .unwrap();
         assert_eq!(grant.functions, Allowance::Only(BTreeSet::new()));
     }
 }

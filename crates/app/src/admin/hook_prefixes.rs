@@ -15,7 +15,10 @@ pub fn hook_prefixes(declaration: &Declaration) -> Vec<String> {
     let mapped = declaration.telemetry.iter().map(|mapping| match &mapping.event {
         EventMatcher::Exact(name) | EventMatcher::Prefix(name) => name.as_str(),
     });
-    let confirming = declaration.functions.values().filter_map(|contract| Some(contract.confirmed_by.as_ref()?.event.as_str()));
+    let confirming = declaration
+        .functions
+        .values()
+        .filter_map(|contract| Some(contract.confirmed_by.as_ref()?.event.as_str()));
     let wanted: BTreeSet<&str> = mapped.chain(confirming).chain([OUR_OWN]).collect();
     let mut minimal: Vec<String> = Vec::new();
     // Sorted, a prefix comes before whatever it covers, with nothing uncovered in between.
@@ -43,7 +46,10 @@ mod tests {
     #[test]
     fn each_event_is_delivered_once() {
         assert_eq!(prefixes(&[]), ["ostler/"]);
-        assert_eq!(prefixes(&["t/state", "t/*", "loc", "location"]), ["loc", "ostler/", "t/"]);
+        assert_eq!(
+            prefixes(&["t/state", "t/*", "loc", "location"]),
+            ["loc", "ostler/", "t/"]
+        );
         assert_eq!(prefixes(&["ostler/*", "t/a", "t/ab", "t/b"]), ["ostler/", "t/a", "t/b"]);
     }
 

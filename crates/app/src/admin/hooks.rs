@@ -22,7 +22,11 @@ impl Desk<'_> {
     /// Lists first: creating twice would make two hooks that both fire. With nothing to do, nothing
     /// is done.
     pub async fn ensure_hooks(&self, product_id: ProductId, effect: Effect) -> Result<Vec<HookStep>, HookError> {
-        let product = if self.reaches(product_id) { self.app.store.product(product_id).await? } else { None };
+        let product = if self.reaches(product_id) {
+            self.app.store.product(product_id).await?
+        } else {
+            None
+        };
         let product = product.ok_or(HookError::NotFound)?.to_product()?;
         let request = HookRequest {
             url: self.app.ingest_url(product.declaration.slug.as_str()),

@@ -88,12 +88,19 @@ impl Desk<'_> {
         }
         let listed = self.app.cloud.list_devices(product_id).await?;
         // One that the cloud itself holds back has not been approved as the product's yet.
-        let approved = listed.into_iter().filter(|device| !device.quarantined).map(ImportRequest::from);
+        let approved = listed
+            .into_iter()
+            .filter(|device| !device.quarantined)
+            .map(ImportRequest::from);
         self.import_devices(product_id, approved.collect(), effect).await
     }
 
     async fn import(&self, batch: &[NewDevice]) -> Result<Vec<Fate>, StoreError> {
-        let imported = self.app.store.import_devices(batch, self.by, self.app.clock.now()).await?;
+        let imported = self
+            .app
+            .store
+            .import_devices(batch, self.by, self.app.clock.now())
+            .await?;
         Ok(imported.into_iter().map(Fate::from).collect())
     }
 
@@ -136,16 +143,21 @@ impl Imported {
         match fate {
             Fate::Created(device_id) => self.created.push((cloud_id, device_id)),
             Fate::Existing(device_id) => self.existing.push((cloud_id, device_id)),
-            Fate::ElsewhereAlready => self
-                .invalid
-                .push(InvalidDevice { cloud_id: cloud_id.to_string(), rule: ImportFault::ElsewhereAlready }),
+            Fate::ElsewhereAlready => self.invalid.push(InvalidDevice {
+                cloud_id: cloud_id.to_string(),
+                rule: ImportFault::ElsewhereAlready,
+            }),
         }
     }
 }
 
 impl From<ListedDevice> for ImportRequest {
     fn from(device: ListedDevice) -> Self {
-        Self { cloud_id: device.cloud_device_id.to_string(), name: device.name, credential: None }
+        Self {
+            cloud_id: device.cloud_device_id.to_string(),
+            name: device.name,
+            credential: None,
+        }
     }
 }
 
@@ -162,7 +174,10 @@ fn named(product_id: ProductId, requests: Vec<ImportRequest>, imported: &mut Imp
                     credential_digest: request.credential.as_deref().map(SecretDigest::of),
                 });
             }
-            Err(fault) => imported.invalid.push(InvalidDevice { cloud_id: request.cloud_id, rule: fault.into() }),
+            Err(fault) => imported.invalid.push(InvalidDevice {
+                cloud_id: request.cloud_id,
+                rule: fault.into(),
+            }),
         }
     }
     devices.into_values().collect()

@@ -15,9 +15,16 @@ pub struct ProductChange {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum ChangeKind {
-    Added { after: Value },
-    Removed { before: Value },
-    Changed { before: Value, after: Value },
+    Added {
+        after: Value,
+    },
+    Removed {
+        before: Value,
+    },
+    Changed {
+        before: Value,
+        after: Value,
+    },
     /// The same entries in another order, which decides the order in which they are shown.
     Reordered,
 }
@@ -74,11 +81,17 @@ fn compare_present(path: &str, old: Option<&Value>, new: Option<&Value>, changes
 }
 
 fn changed(before: &Value, after: &Value) -> ChangeKind {
-    ChangeKind::Changed { before: before.clone(), after: after.clone() }
+    ChangeKind::Changed {
+        before: before.clone(),
+        after: after.clone(),
+    }
 }
 
 fn push(path: &str, kind: ChangeKind, changes: &mut Vec<ProductChange>) {
-    changes.push(ProductChange { path: path.to_owned(), kind });
+    changes.push(ProductChange {
+        path: path.to_owned(),
+        kind,
+    });
 }
 
 /// RFC 6901 §3.
@@ -91,7 +104,11 @@ struct Named<'a>(Vec<(&'a str, &'a Value)>);
 
 impl<'a> Named<'a> {
     fn of(entries: &'a [Value]) -> Option<Self> {
-        entries.iter().map(|entry| Some((name_of(entry)?, entry))).collect::<Option<_>>().map(Self)
+        entries
+            .iter()
+            .map(|entry| Some((name_of(entry)?, entry)))
+            .collect::<Option<_>>()
+            .map(Self)
     }
 
     fn names(&self) -> impl Iterator<Item = &'a str> {
@@ -104,7 +121,9 @@ impl<'a> Named<'a> {
 }
 
 fn name_of(entry: &Value) -> Option<&str> {
-    ["name", "event", "key"].into_iter().find_map(|member| entry.get(member)?.as_str())
+    ["name", "event", "key"]
+        .into_iter()
+        .find_map(|member| entry.get(member)?.as_str())
 }
 
 #[cfg(test)]
@@ -142,31 +161,54 @@ mod tests {
             .replace("[\"heat\", \"off\"]", "[\"heat\"]")
             .replace("name = \"temperature\"", "name = \"target\"");
         let changes = diff(Some(&file(BASE)), &file(&after));
-        let max = ChangeKind::Changed { before: json!(30), after: json!(32) };
-        let values = ChangeKind::Changed { before: json!(["heat", "off"]), after: json!(["heat"]) };
-        let removed = ChangeKind::Removed { before: json!({"name": "temperature", "type": "double"}) };
-        let added = ChangeKind::Added { after: json!({"name": "target", "type": "double"}) };
+        let max = ChangeKind::Changed {
+            before: json!(30),
+            after: json!(32),
+        };
+        let values = ChangeKind::Changed {
+            before: json!(["heat", "off"]),
+            after: json!(["heat"]),
+        };
+        let removed = ChangeKind::Removed {
+            before: json!({"name": "temperature", "type": "double"}),
+        };
+        let added = ChangeKind::Added {
+            after: json!({"name": "target", "type": "double"}),
+        };
         let expected = [
             ("/functions/setTarget/argument/max", max),
             ("/functions/setMode/argument/values", values),
             ("/variables/temperature", removed),
             ("/variables/target", added),
         ];
-        assert_eq!(changes, expected.map(|(path, kind)| ProductChange { path: path.to_owned(), kind }));
+        assert_eq!(
+            changes,
+            expected.map(|(path, kind)| ProductChange {
+                path: path.to_owned(),
+                kind
+            })
+        );
     }
 
     #[test]
     fn another_order_is_one_change() {
         let mut after = file(BASE);
         after.functions.reverse();
-        let expected = ProductChange { path: "/functions".to_owned(), kind: ChangeKind::Reordered };
+        let expected = ProductChange {
+            path: "/functions".to_owned(),
+            kind: ChangeKind::Reordered,
+        };
         assert_eq!(diff(Some(&file(BASE)), &after), [expected]);
     }
 
     #[test]
     fn a_new_product_adds_every_member() {
         let changes = diff(None, &file(BASE));
-        assert!(changes.iter().all(|change| matches!(change.kind, ChangeKind::Added { .. })));
+        assert!(
+            changes
+                .iter()
+                .all(|change| matches!(change.kind, ChangeKind::Added { .. }))
+        );
         assert!(changes.iter().any(|change| change.path == "/functions"));
     }
 }

@@ -68,7 +68,10 @@ impl Desk<'_> {
         for id in ids.by_ref().take(limit) {
             items.extend(self.app.store.product(*id).await?);
         }
-        Ok(Listed { items, more: ids.next().is_some() })
+        Ok(Listed {
+            items,
+            more: ids.next().is_some(),
+        })
     }
 
     pub async fn product(&self, id: ProductId) -> Result<ProductRecord, ProductError> {
@@ -100,7 +103,13 @@ impl Desk<'_> {
             Effect::DryRun => (None, ProductOutcome::WouldCreate),
             Effect::Apply => (Some(created(&self.apply(file).await?)), ProductOutcome::Created),
         };
-        Ok(ProductSubmission { id, slug: file.slug.clone(), version: 1, outcome, changes })
+        Ok(ProductSubmission {
+            id,
+            slug: file.slug.clone(),
+            version: 1,
+            outcome,
+            changes,
+        })
     }
 
     /// Makes a product what the file says.
@@ -123,7 +132,13 @@ impl Desk<'_> {
                 Applied::Created { .. } => (1, ProductOutcome::Created),
             },
         };
-        Ok(ProductSubmission { id: Some(id), slug: known.file.slug, version, outcome, changes })
+        Ok(ProductSubmission {
+            id: Some(id),
+            slug: known.file.slug,
+            version,
+            outcome,
+            changes,
+        })
     }
 
     /// Says again what a former version said, as a new version.
@@ -134,12 +149,21 @@ impl Desk<'_> {
         effect: Effect,
     ) -> Result<ProductSubmission, ProductError> {
         self.product(id).await?;
-        let file = self.app.store.product_file(id, version).await?.ok_or(ProductError::NoSuchVersion)?;
+        let file = self
+            .app
+            .store
+            .product_file(id, version)
+            .await?
+            .ok_or(ProductError::NoSuchVersion)?;
         self.change_product(id, &file, effect).await
     }
 
     async fn apply(&self, file: &ProductFile) -> Result<Applied, ProductError> {
-        Ok(self.app.store.apply_product(file, self.by, self.app.clock.now()).await?)
+        Ok(self
+            .app
+            .store
+            .apply_product(file, self.by, self.app.clock.now())
+            .await?)
     }
 }
 
@@ -155,5 +179,8 @@ fn same_slug(known: &ProductRecord, file: &ProductFile) -> Result<(), InvalidPro
         return Ok(());
     }
     let rule = format!("must stay {}: a product keeps its slug", known.file.slug);
-    Err(InvalidProductFile(vec![FileFault { pointer: "/slug".to_owned(), rule }]))
+    Err(InvalidProductFile(vec![FileFault {
+        pointer: "/slug".to_owned(),
+        rule,
+    }]))
 }

@@ -36,7 +36,10 @@ mod tests {
     use super::*;
 
     fn page(items: &[u8], more: bool) -> Listed<u8> {
-        Listed { items: items.to_vec(), more }
+        Listed {
+            items: items.to_vec(),
+            more,
+        }
     }
 
     #[test]

@@ -58,13 +58,19 @@ mod tests {
              - /keep: [\"wps\"]\n\
              ~ /telemetry: another order\n"
         );
-        assert_eq!(verdict(&answer), "thermostat would become version 3; nothing was changed");
+        assert_eq!(
+            verdict(&answer),
+            "thermostat would become version 3; nothing was changed"
+        );
     }
 
     #[test]
     fn nothing_to_do_is_said() {
         let answer = json!({"slug": "thermostat", "version": 2, "outcome": "unchanged", "changes": []});
         assert!(!has_changes(&answer));
-        assert_eq!((changes(&answer).as_str(), verdict(&answer).as_str()), ("", "thermostat is as the file says, version 2"));
+        assert_eq!(
+            (changes(&answer).as_str(), verdict(&answer).as_str()),
+            ("", "thermostat is as the file says, version 2")
+        );
     }
 }

@@ -80,7 +80,10 @@ impl From<&AuditEntry> for AuditEntryResponse {
 
 impl From<&RecordedAct> for ActResponse {
     fn from(act: &RecordedAct) -> Self {
-        Self { members: act.members.clone(), said: act.detail.clone() }
+        Self {
+            members: act.members.clone(),
+            said: act.detail.clone(),
+        }
     }
 }
 
@@ -98,7 +101,11 @@ impl From<SignedHead> for HeadResponse {
 
 impl From<ChainPoint> for PointResponse {
     fn from(point: ChainPoint) -> Self {
-        Self { chain_id: point.chain_id.to_string(), seq: point.seq, hash: point.hash }
+        Self {
+            chain_id: point.chain_id.to_string(),
+            seq: point.seq,
+            hash: point.hash,
+        }
     }
 }
 
@@ -141,9 +148,16 @@ pub async fn list_entries(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<ListResponse<AuditEntryResponse>>, ApiError> {
     let Page { after, limit } = query.page::<Place>()?;
-    let page = Page { after: after.map(|Place(cursor)| cursor), limit };
+    let page = Page {
+        after: after.map(|Place(cursor)| cursor),
+        limit,
+    };
     let listed = reader.desk(state.app()).audit_entries(page).await?;
-    Ok(Json(ListResponse::of(&listed, |entry| Place(entry.cursor()), AuditEntryResponse::from)))
+    Ok(Json(ListResponse::of(
+        &listed,
+        |entry| Place(entry.cursor()),
+        AuditEntryResponse::from,
+    )))
 }
 
 /// Verify all chains, and sign where they end now.
@@ -176,7 +190,13 @@ mod tests {
     fn a_cursor_is_read_as_it_is_written() {
         let text = "1900000000000.chn_01h455vb4pex5vsknk084sn02q.17";
         assert_eq!(text.parse::<Place>().unwrap().to_string(), text);
-        for text in ["", "1", "1.chn_x.2", "x.chn_01h455vb4pex5vsknk084sn02q.1", "1.chn_01h455vb4pex5vsknk084sn02q."] {
+        for text in [
+            "",
+            "1",
+            "1.chn_x.2",
+            "x.chn_01h455vb4pex5vsknk084sn02q.1",
+            "1.chn_01h455vb4pex5vsknk084sn02q.",
+        ] {
             assert!(text.parse::<Place>().is_err(), "{text}");
         }
     }

@@ -89,7 +89,9 @@ pub async fn get_connection(
     reader: Reader,
     Path(product_id): Path<ProductId>,
 ) -> Result<Json<ConnectionResponse>, ApiError> {
-    Ok(Json(reader.desk(state.app()).cloud_connection(product_id).await?.into()))
+    Ok(Json(
+        reader.desk(state.app()).cloud_connection(product_id).await?.into(),
+    ))
 }
 
 /// Set how the product is reached. Counts from the next call on.
@@ -113,7 +115,13 @@ pub async fn set_connection(
         client_secret: request.client_secret.map(Into::into),
         access_token: request.access_token.map(Into::into),
     };
-    Ok(Json(writer.desk(state.app()).set_cloud_connection(product_id, request).await?.into()))
+    Ok(Json(
+        writer
+            .desk(state.app())
+            .set_cloud_connection(product_id, request)
+            .await?
+            .into(),
+    ))
 }
 
 /// Forget how the product is reached, and the secret with it.

@@ -116,7 +116,11 @@ pub async fn list_commands(
     };
     let page = page(query.limit, query.cursor.as_deref())?;
     let listed = reader.desk(state.app()).commands(filter, page).await?;
-    Ok(Json(ListResponse::of(&listed, |command| command.id, StaffCommandResponse::from)))
+    Ok(Json(ListResponse::of(
+        &listed,
+        |command| command.id,
+        StaffCommandResponse::from,
+    )))
 }
 
 /// A command, with who asked and why.

@@ -67,21 +67,35 @@ pub struct InvalidEntry {
 
 impl ImportedEntry {
     fn new(cloud_id: &CloudDeviceId, id: Option<DeviceId>) -> Self {
-        Self { cloud_id: cloud_id.to_string(), id: id.map(|id| id.to_string()) }
+        Self {
+            cloud_id: cloud_id.to_string(),
+            id: id.map(|id| id.to_string()),
+        }
     }
 }
 
 impl From<InvalidDevice> for InvalidEntry {
     fn from(InvalidDevice { cloud_id, rule }: InvalidDevice) -> Self {
-        Self { cloud_id, rule: rule.to_string() }
+        Self {
+            cloud_id,
+            rule: rule.to_string(),
+        }
     }
 }
 
 impl From<Imported> for ImportResponse {
     fn from(imported: Imported) -> Self {
         Self {
-            created: imported.created.iter().map(|(cloud_id, id)| ImportedEntry::new(cloud_id, *id)).collect(),
-            existing: imported.existing.iter().map(|(cloud_id, id)| ImportedEntry::new(cloud_id, Some(*id))).collect(),
+            created: imported
+                .created
+                .iter()
+                .map(|(cloud_id, id)| ImportedEntry::new(cloud_id, *id))
+                .collect(),
+            existing: imported
+                .existing
+                .iter()
+                .map(|(cloud_id, id)| ImportedEntry::new(cloud_id, Some(*id)))
+                .collect(),
             invalid: imported.invalid.into_iter().map(InvalidEntry::from).collect(),
         }
     }
@@ -112,11 +126,15 @@ pub async fn import_devices(
         return Err(Problem::invalid_pointer("/devices", format!("must be at most {DEVICES_MAX}")).into());
     }
     let requests = devices.into_iter().map(ImportRequest::from).collect();
-    let imported = writer.desk(state.app()).import_devices(product_id, requests, query.effect()).await;
+    let imported = writer
+        .desk(state.app())
+        .import_devices(product_id, requests, query.effect())
+        .await;
     let imported = imported.map_err(|error| match error {
-        ImportError::NotFound => {
-            Problem::not_found().error(Place::Pointer("/product_id".to_owned()), "must be a product within reach")
-        }
+        ImportError::NotFound => Problem::not_found().error(
+            Place::Pointer("/product_id".to_owned()),
+            "must be a product within reach",
+        ),
         ImportError::Cloud(_) | ImportError::Store(_) => error.problem(),
     })?;
     Ok(Json(imported.into()))
@@ -134,7 +152,13 @@ pub async fn import_from_cloud(
     Path(product_id): Path<ProductId>,
     Query(query): Query<EffectQuery>,
 ) -> Result<Json<ImportResponse>, ApiError> {
-    Ok(Json(writer.desk(state.app()).import_from_cloud(product_id, query.effect()).await?.into()))
+    Ok(Json(
+        writer
+            .desk(state.app())
+            .import_from_cloud(product_id, query.effect())
+            .await?
+            .into(),
+    ))
 }
 
 impl Refusal for ImportError {

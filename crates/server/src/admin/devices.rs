@@ -117,7 +117,11 @@ pub async fn list_devices(
 ) -> Result<Json<ListResponse<StaffDeviceResponse>>, ApiError> {
     let page = page(query.limit, query.cursor.as_deref())?;
     let listed = reader.desk(state.app()).devices(query.product, page).await?;
-    Ok(Json(ListResponse::of(&listed, |device| device.record.id, StaffDeviceResponse::from)))
+    Ok(Json(ListResponse::of(
+        &listed,
+        |device| device.record.id,
+        StaffDeviceResponse::from,
+    )))
 }
 
 /// A device.
@@ -170,7 +174,10 @@ pub async fn quarantine_device(
     Path(device_id): Path<DeviceId>,
     Json(request): Json<QuarantineRequest>,
 ) -> Result<Json<StaffDeviceResponse>, ApiError> {
-    let device = writer.desk(state.app()).quarantine_device(device_id, request.reason.into()).await?;
+    let device = writer
+        .desk(state.app())
+        .quarantine_device(device_id, request.reason.into())
+        .await?;
     Ok(Json(StaffDeviceResponse::from(&device)))
 }
 

@@ -275,8 +275,15 @@ pub async fn list_grants(
     Query(query): Query<GrantsQuery>,
 ) -> Result<Json<ListResponse<GrantResponse>>, ApiError> {
     let page = page(query.limit, query.cursor.as_deref())?;
-    let listed = reader.desk(state.app()).grants(query.customer, query.device, page).await?;
-    Ok(Json(ListResponse::of(&listed, |record| record.grant.id, GrantResponse::from)))
+    let listed = reader
+        .desk(state.app())
+        .grants(query.customer, query.device, page)
+        .await?;
+    Ok(Json(ListResponse::of(
+        &listed,
+        |record| record.grant.id,
+        GrantResponse::from,
+    )))
 }
 
 /// Let a customer use a device.
@@ -351,5 +358,7 @@ fn missing(pointer: &str, rule: &str) -> Problem {
 
 fn invalid(InvalidGrant(faults): InvalidGrant) -> Problem {
     let problem = Problem::new(Code::InvalidRequest);
-    faults.into_iter().fold(problem, |problem, fault| problem.error(Place::Pointer(fault.pointer), fault.rule))
+    faults.into_iter().fold(problem, |problem, fault| {
+        problem.error(Place::Pointer(fault.pointer), fault.rule)
+    })
 }

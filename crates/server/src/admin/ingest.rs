@@ -35,7 +35,10 @@ pub struct RegistrationKeyResponse {
 
 impl From<NewIngestSecret> for IngestSecretResponse {
     fn from(made: NewIngestSecret) -> Self {
-        Self { ingest_url: made.ingest_url, ingest_secret: made.secret.reveal().to_owned() }
+        Self {
+            ingest_url: made.ingest_url,
+            ingest_secret: made.secret.reveal().to_owned(),
+        }
     }
 }
 
@@ -84,9 +87,20 @@ pub async fn rotate_registration_key(
     State(state): State<ServerState>,
     writer: Writer,
     Path(product_id): Path<ProductId>,
-) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<RegistrationKeyResponse>), ApiError> {
+) -> Result<
+    (
+        StatusCode,
+        [(HeaderName, &'static str); 1],
+        Json<RegistrationKeyResponse>,
+    ),
+    ApiError,
+> {
     let registration_key = writer.desk(state.app()).rotate_registration_key(product_id).await?;
-    Ok((StatusCode::CREATED, NO_STORE, Json(RegistrationKeyResponse { registration_key })))
+    Ok((
+        StatusCode::CREATED,
+        NO_STORE,
+        Json(RegistrationKeyResponse { registration_key }),
+    ))
 }
 
 impl Refusal for SecretError {

@@ -4,7 +4,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, LOCATION};
-use ostler_app::admin::{ChangeKind, ProductChange, ProductError, ProductOutcome, ProductRecord, ProductSubmission, ProductVersionRecord};
+use ostler_app::admin::{
+    ChangeKind, ProductChange, ProductError, ProductOutcome, ProductRecord, ProductSubmission, ProductVersionRecord,
+};
 use ostler_core::id::ProductId;
 use ostler_core::product_file::{InvalidProductFile, ProductFile};
 use serde::{Deserialize, Serialize};
@@ -160,7 +162,12 @@ impl From<ProductChange> for ChangeResponse {
             ChangeKind::Changed { before, after } => (ChangeWord::Changed, Some(before), Some(after)),
             ChangeKind::Reordered => (ChangeWord::Reordered, None, None),
         };
-        Self { path, change, before, after }
+        Self {
+            path,
+            change,
+            before,
+            after,
+        }
     }
 }
 
@@ -174,7 +181,11 @@ pub async fn list_products(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<ListResponse<ProductResponse>>, ApiError> {
     let listed = reader.desk(state.app()).products(query.page()?).await?;
-    Ok(Json(ListResponse::of(&listed, |product| product.id, ProductResponse::from)))
+    Ok(Json(ListResponse::of(
+        &listed,
+        |product| product.id,
+        ProductResponse::from,
+    )))
 }
 
 /// Create the product that a file declares.
@@ -193,9 +204,16 @@ pub async fn create_product(
     Query(query): Query<EffectQuery>,
     Json(request): Json<ProductRequest>,
 ) -> Result<Response, ApiError> {
-    let submission = writer.desk(state.app()).create_product(&request.into_file(), query.effect()).await?;
+    let submission = writer
+        .desk(state.app())
+        .create_product(&request.into_file(), query.effect())
+        .await?;
     let location = submission.id.map(|id| [(LOCATION, format!("/admin/v1/products/{id}"))]);
-    let status = if location.is_some() { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if location.is_some() {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok((status, location, Json(SubmissionResponse::from(submission))).into_response())
 }
 
@@ -229,7 +247,11 @@ pub async fn change_product(
     Json(request): Json<ProductRequest>,
 ) -> Result<Json<SubmissionResponse>, ApiError> {
     let desk = writer.desk(state.app());
-    Ok(Json(desk.change_product(product_id, &request.into_file(), query.effect()).await?.into()))
+    Ok(Json(
+        desk.change_product(product_id, &request.into_file(), query.effect())
+            .await?
+            .into(),
+    ))
 }
 
 /// All versions of a product, the newest first.
@@ -244,8 +266,15 @@ pub async fn list_versions(
     Path(product_id): Path<ProductId>,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<ListResponse<ProductVersionResponse>>, ApiError> {
-    let listed = reader.desk(state.app()).product_versions(product_id, query.page()?).await?;
-    Ok(Json(ListResponse::of(&listed, |version| version.version, ProductVersionResponse::from)))
+    let listed = reader
+        .desk(state.app())
+        .product_versions(product_id, query.page()?)
+        .await?;
+    Ok(Json(ListResponse::of(
+        &listed,
+        |version| version.version,
+        ProductVersionResponse::from,
+    )))
 }
 
 /// Let a former version count again, as a new one.
@@ -263,7 +292,11 @@ pub async fn revert_product(
     Json(request): Json<RevertRequest>,
 ) -> Result<Json<SubmissionResponse>, ApiError> {
     let desk = writer.desk(state.app());
-    Ok(Json(desk.revert_product(product_id, request.version, query.effect()).await?.into()))
+    Ok(Json(
+        desk.revert_product(product_id, request.version, query.effect())
+            .await?
+            .into(),
+    ))
 }
 
 /// A product's file as TOML, to be kept under version control.
@@ -300,5 +333,7 @@ impl Refusal for ProductError {
 
 fn invalid_file(InvalidProductFile(faults): InvalidProductFile) -> Problem {
     let problem = Problem::new(Code::InvalidRequest).detail("The product file has faults. Nothing was changed.");
-    faults.into_iter().fold(problem, |problem, fault| problem.error(Place::Pointer(fault.pointer), fault.rule))
+    faults.into_iter().fold(problem, |problem, fault| {
+        problem.error(Place::Pointer(fault.pointer), fault.rule)
+    })
 }

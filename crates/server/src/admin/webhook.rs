@@ -66,8 +66,13 @@ pub async fn ensure_hooks(
     Path(product_id): Path<ProductId>,
     Query(query): Query<EffectQuery>,
 ) -> Result<Json<HooksResponse>, ApiError> {
-    let steps = writer.desk(state.app()).ensure_hooks(product_id, query.effect()).await?;
-    Ok(Json(HooksResponse { hooks: steps.into_iter().map(HookResponse::from).collect() }))
+    let steps = writer
+        .desk(state.app())
+        .ensure_hooks(product_id, query.effect())
+        .await?;
+    Ok(Json(HooksResponse {
+        hooks: steps.into_iter().map(HookResponse::from).collect(),
+    }))
 }
 
 impl Refusal for HookError {
@@ -92,7 +97,9 @@ pub(super) fn cloud_problem(error: CloudError) -> Problem {
             Problem::new(Code::CloudRefused)
         }
         CloudError::Unreachable | CloudError::RateLimited { retry_after: None } => Problem::new(Code::CloudUnavailable),
-        CloudError::RateLimited { retry_after: Some(wait) } => Problem::new(Code::CloudUnavailable).retry_after(wait),
+        CloudError::RateLimited {
+            retry_after: Some(wait),
+        } => Problem::new(Code::CloudUnavailable).retry_after(wait),
     };
     problem.detail(error.to_string()).caused_by(error)
 }

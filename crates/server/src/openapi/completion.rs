@@ -18,7 +18,14 @@ pub fn complete(document: &mut OpenApi) {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    let PathItem { get, put, post, patch, delete, .. } = item;
+    let PathItem {
+        get,
+        put,
+        post,
+        patch,
+        delete,
+        ..
+    } = item;
     [get, put, post, patch, delete].into_iter().flatten()
 }
 
@@ -59,14 +66,20 @@ fn add<R: IntoResponses>(operation: &mut Operation) {
 
 fn is_guarded(operation: &Operation) -> bool {
     let requirements = serde_json::to_value(&operation.security).expect("requirements are text");
-    requirements.as_array().into_iter().flatten().any(|one| one.get("bearer").is_some())
+    requirements
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|one| one.get("bearer").is_some())
 }
 
 fn has_parameter(operation: &Operation, place: &ParameterIn) -> bool {
     let is_there = |parameter: &Parameter| parameter.parameter_in == *place;
     let parameters = operation.parameters.iter().flatten();
-    parameters.filter_map(|parameter| match parameter {
-        RefOr::T(parameter) => Some(parameter),
-        RefOr::Ref(_) => None,
-    }).any(is_there)
+    parameters
+        .filter_map(|parameter| match parameter {
+            RefOr::T(parameter) => Some(parameter),
+            RefOr::Ref(_) => None,
+        })
+        .any(is_there)
 }

@@ -19,12 +19,21 @@ const DEPTH_MAX: usize = 24;
 
 pub fn fill(document: &mut Value) {
     let schemas = document["components"]["schemas"].clone();
-    let Some(paths) = document["paths"].as_object_mut() else { return };
-    for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(|item| item.values_mut()) {
+    let Some(paths) = document["paths"].as_object_mut() else {
+        return;
+    };
+    for operation in paths
+        .values_mut()
+        .filter_map(Value::as_object_mut)
+        .flat_map(|item| item.values_mut())
+    {
         if let Some(body) = operation.get_mut("requestBody") {
             fill_content(body, &schemas, Direction::Request);
         }
-        let responses = operation.get_mut("responses").and_then(Value::as_object_mut).into_iter();
+        let responses = operation
+            .get_mut("responses")
+            .and_then(Value::as_object_mut)
+            .into_iter();
         for response in responses.flat_map(|responses| responses.values_mut()) {
             fill_content(response, &schemas, Direction::Response);
         }
@@ -32,7 +41,9 @@ pub fn fill(document: &mut Value) {
 }
 
 fn fill_content(holder: &mut Value, schemas: &Value, direction: Direction) {
-    let Some(content) = holder.get_mut("content").and_then(Value::as_object_mut) else { return };
+    let Some(content) = holder.get_mut("content").and_then(Value::as_object_mut) else {
+        return;
+    };
     for (_, media) in content.iter_mut().filter(|(media_type, _)| *media_type != PROBLEM) {
         let has_example = media.get("example").is_some() || media.get("examples").is_some();
         if let (false, Some(schema)) = (has_example, media.get("schema")) {
@@ -49,16 +60,26 @@ fn example(schema: &Value, schemas: &Value, direction: Direction, depth: usize) 
     if let Some(said) = said_example(schema) {
         return said.clone();
     }
-    if let Some(name) = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix("#/components/schemas/")) {
+    if let Some(name) = schema["$ref"]
+        .as_str()
+        .and_then(|reference| reference.strip_prefix("#/components/schemas/"))
+    {
         return inner(&schemas[name]);
     }
     if let Some(parts) = schema["allOf"].as_array() {
-        let members = parts.iter().map(inner).filter_map(|part| part.as_object().cloned()).flatten();
+        let members = parts
+            .iter()
+            .map(inner)
+            .filter_map(|part| part.as_object().cloned())
+            .flatten();
         return members.collect::<Map<_, _>>().into();
     }
     if let Some(choices) = schema["oneOf"].as_array().or(schema["anyOf"].as_array()) {
         let is_null = |choice: &&Value| choice["type"] == "null";
-        return choices.iter().find(|choice| !is_null(choice)).map_or(Value::Null, inner);
+        return choices
+            .iter()
+            .find(|choice| !is_null(choice))
+            .map_or(Value::Null, inner);
     }
     match kind(schema) {
         Some("object") => object(schema, inner, direction).into(),
@@ -74,7 +95,10 @@ fn example(schema: &Value, schemas: &Value, direction: Direction, depth: usize) 
 
 fn said_example(schema: &Value) -> Option<&Value> {
     let first = |member: &str| schema[member].as_array()?.first();
-    schema.get("example").or_else(|| first("examples")).or_else(|| first("enum"))
+    schema
+        .get("example")
+        .or_else(|| first("examples"))
+        .or_else(|| first("enum"))
 }
 
 /// A type that may be null, and of which nothing is said, is null.
@@ -92,13 +116,20 @@ fn kind(schema: &Value) -> Option<&str> {
 
 /// An answer shows all that there may be; a request only what is needed, and what is worth showing.
 fn object(schema: &Value, inner: impl Fn(&Value) -> Value, direction: Direction) -> Map<String, Value> {
-    let required = |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|each| each == name));
+    let required = |name: &str| {
+        schema["required"]
+            .as_array()
+            .is_some_and(|names| names.iter().any(|each| each == name))
+    };
     let is_shown = |name: &str, member: &Value| match direction {
         Direction::Request => required(name) || said_example(member).is_some(),
         Direction::Response => member["writeOnly"] != true,
     };
     let members = schema["properties"].as_object().into_iter().flatten();
-    members.filter(|(name, member)| is_shown(name, member)).map(|(name, member)| (name.clone(), inner(member))).collect()
+    members
+        .filter(|(name, member)| is_shown(name, member))
+        .map(|(name, member)| (name.clone(), inner(member)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -114,7 +145,12 @@ mod tests {
             }}},
         });
         fill(&mut document);
-        document.pointer(&format!("/paths/~1things/post/{body}/content/application~1json/example")).unwrap().clone()
+        document
+            .pointer(&format!(
+                "/paths/~1things/post/{body}/content/application~1json/example"
+            ))
+            .unwrap()
+            .clone()
     }
 
     fn thing() -> Value {
@@ -135,7 +171,10 @@ mod tests {
 
     #[test]
     fn a_request_shows_what_is_needed_or_has_an_example() {
-        assert_eq!(filled(&thing(), "requestBody"), json!({"name": "lamp", "kind": "big", "secret": "hush"}));
+        assert_eq!(
+            filled(&thing(), "requestBody"),
+            json!({"name": "lamp", "kind": "big", "secret": "hush"})
+        );
     }
 
     #[test]

@@ -7,7 +7,14 @@ use super::{created_product, thermostat};
 use crate::house::{Visitor, house};
 
 pub async fn sim() -> Sim {
-    Sim::start(SimConfig { thermostats: 3, vehicles: 0, unregistered: 0, ..SimConfig::default() }).await.unwrap()
+    Sim::start(SimConfig {
+        thermostats: 3,
+        vehicles: 0,
+        unregistered: 0,
+        ..SimConfig::default()
+    })
+    .await
+    .unwrap()
 }
 
 /// How the simulated cloud's first product is reached.
@@ -20,7 +27,9 @@ fn connection(sim: &Sim) -> Value {
 
 pub async fn connected(staff: &Visitor<'_>, sim: &Sim) -> String {
     let id = created_product(staff).await;
-    let answer = staff.put(&format!("/admin/v1/products/{id}/cloud"), connection(sim)).await;
+    let answer = staff
+        .put(&format!("/admin/v1/products/{id}/cloud"), connection(sim))
+        .await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     id
 }
@@ -34,7 +43,11 @@ async fn a_connection_is_shown_without_its_secret() {
     let asked = connection(&sim);
     let shown = staff.get(&address).await;
     assert_eq!(shown.json()["client_id"], asked["client_id"]);
-    assert!(!shown.text.contains(asked["client_secret"].as_str().unwrap()), "{}", shown.text);
+    assert!(
+        !shown.text.contains(asked["client_secret"].as_str().unwrap()),
+        "{}",
+        shown.text
+    );
     assert_eq!(staff.delete(&address).await.status, 204);
     assert_eq!(staff.get(&address).await.problem(), "404 not-found");
     sim.shutdown().await;
@@ -57,7 +70,11 @@ async fn a_connection_that_cannot_be_is_refused_by_its_place() {
         let mut body = good.clone();
         body[member] = value;
         let answer = staff.put(&format!("/admin/v1/products/{id}/cloud"), body).await;
-        assert_eq!((answer.status.as_u16(), &answer.json()["errors"][0]["pointer"]), (400, &json!(pointer)), "{member}");
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["errors"][0]["pointer"]),
+            (400, &json!(pointer)),
+            "{member}"
+        );
     }
 }
 
@@ -74,7 +91,10 @@ async fn devices_are_imported_from_the_clouds_list() {
     let imported = staff.post_nothing(&address).await.json();
     assert_eq!(imported["created"].as_array().unwrap().len(), count);
     let again = staff.post_nothing(&address).await.json();
-    assert_eq!((&again["created"], again["existing"].as_array().unwrap().len()), (&json!([]), count));
+    assert_eq!(
+        (&again["created"], again["existing"].as_array().unwrap().len()),
+        (&json!([]), count)
+    );
     sim.shutdown().await;
 }
 
@@ -102,7 +122,10 @@ async fn hooks_are_made_once_and_recognised() {
     file["telemetry"][0]["event"] = json!("t/*");
     staff.put(&format!("/admin/v1/products/{id}"), file).await;
     let widened = staff.post_nothing(&address).await.json();
-    assert!(steps(&widened).contains(&("t/".to_owned(), "created".to_owned())), "{widened}");
+    assert!(
+        steps(&widened).contains(&("t/".to_owned(), "created".to_owned())),
+        "{widened}"
+    );
     sim.shutdown().await;
 }
 
@@ -133,14 +156,28 @@ async fn secrets_are_told_once_and_two_are_good() {
     let mut secrets = Vec::new();
     for _ in 0..2 {
         let answer = staff.post_nothing(&address).await;
-        assert_eq!((answer.status.as_u16(), &answer.headers["cache-control"]), (201, &"no-store".parse().unwrap()));
+        assert_eq!(
+            (answer.status.as_u16(), &answer.headers["cache-control"]),
+            (201, &"no-store".parse().unwrap())
+        );
         secrets.push(answer.json()["ingest_secret"].as_str().unwrap().to_owned());
-        assert!(answer.json()["ingest_url"].as_str().unwrap().ends_with("/ingest/particle/thermostat"));
+        assert!(
+            answer.json()["ingest_url"]
+                .as_str()
+                .unwrap()
+                .ends_with("/ingest/particle/thermostat")
+        );
     }
     assert_ne!(secrets[0], secrets[1]);
     assert_eq!(staff.delete(&address).await.status, 204);
-    let first = staff.post_nothing(&format!("/admin/v1/products/{id}/registration-key")).await.json();
-    let second = staff.post_nothing(&format!("/admin/v1/products/{id}/registration-key")).await.json();
+    let first = staff
+        .post_nothing(&format!("/admin/v1/products/{id}/registration-key"))
+        .await
+        .json();
+    let second = staff
+        .post_nothing(&format!("/admin/v1/products/{id}/registration-key"))
+        .await
+        .json();
     assert_eq!(first["registration_key"].as_str().unwrap().len(), 43);
     assert_ne!(first, second);
 }
