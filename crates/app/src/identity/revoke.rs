@@ -35,6 +35,9 @@ impl App {
                 .end_family(refresh.family_id, EndReason::Revoked, by, now)
                 .await?;
             self.rights_ended(Ended::TokenFamily(refresh.family_id)).await;
+        } else {
+            // It may have ended a moment ago, by a request whose answer was lost.
+            self.permits.settle(&*self.clock).await;
         }
         Ok(())
     }
