@@ -23,8 +23,8 @@ use ostler_store::{Listed, Page, RejectedEvent, StoreError};
 use crate::App;
 
 pub use latest::LatestValue;
-pub use range::{Buckets, PointsPage, RangeQuestion};
 pub use ostler_store::{Bucket, EventCursor, StoredEvent, StoredPoint};
+pub use range::{Buckets, PointsPage, RangeQuestion};
 
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
@@ -59,10 +59,16 @@ struct Seen {
 impl App {
     /// One look at the facts, whether the device exists or not.
     async fn see(&self, caller: &Caller, device_id: DeviceId, now: Timestamp) -> Result<Seen, HistoryError> {
-        let facts = self.store.facts(caller.customer_id(), device_id, None, self.clock.instant()).await?;
+        let facts = self
+            .store
+            .facts(caller.customer_id(), device_id, None, self.clock.instant())
+            .await?;
         let sight = authorize_sight(caller, Title::of(caller, None), &facts, now)?;
         let device = facts.device.ok_or(HistoryError::NotFound)?;
-        Ok(Seen { product: device.product, sight })
+        Ok(Seen {
+            product: device.product,
+            sight,
+        })
     }
 
     /// What a product's doors turned away, the newest first. For staff.
@@ -84,8 +90,11 @@ impl App {
 impl Seen {
     /// The declaration of a key that may be seen; undeclared and not granted are one answer.
     fn key(&self, key: &TelemetryKey) -> Result<&KeyMapping, HistoryError> {
-        let declared = self.product.declaration.key(key).filter(|_| self.sight.may_see_key(key));
+        let declared = self
+            .product
+            .declaration
+            .key(key)
+            .filter(|_| self.sight.may_see_key(key));
         declared.ok_or(HistoryError::KeyNotGranted)
     }
 }
-

@@ -10,6 +10,7 @@ mod doors;
 mod follow;
 mod judge;
 mod registration;
+mod reject;
 mod take;
 
 pub use complete::HEARTBEAT_EVENT;

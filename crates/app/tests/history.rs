@@ -33,20 +33,41 @@ impl World {
     async fn told(&self) -> (ProductId, DeviceId) {
         let product_id = self.product("thermostat").await;
         let device_id = self.device(product_id, 1).await;
-        let secret = self.store.rotate_ingest_secret(product_id, Actor::System, after(0)).await.unwrap();
+        let secret = self
+            .store
+            .rotate_ingest_secret(product_id, Actor::System, after(0))
+            .await
+            .unwrap();
         let door = self.app.open_ingest_door("thermostat", &secret).await.unwrap();
         self.clock.advance(Duration::from_secs(100));
         let events = (0..10).map(|step| {
-            event(1, 10 * step, "t/state", &format!(r#"{{"t":{step},"heating":{}}}"#, step % 2 == 0))
+            event(
+                1,
+                10 * step,
+                "t/state",
+                &format!(r#"{{"t":{step},"heating":{}}}"#, step % 2 == 0),
+            )
         });
-        self.app.take_delivery(&door, Delivery::Events(events.collect())).await.unwrap();
+        self.app
+            .take_delivery(&door, Delivery::Events(events.collect()))
+            .await
+            .unwrap();
         (product_id, device_id)
     }
 
     async fn values(&self, caller: &Caller, device_id: DeviceId, range: Interval) -> Result<Vec<i64>, HistoryError> {
-        let question = RangeQuestion { device_id, key: key("temperature"), range };
+        let question = RangeQuestion {
+            device_id,
+            key: key("temperature"),
+            range,
+        };
         let page = self.app.points(caller, &question, Page::first(500)).await?;
-        Ok(page.points.items.iter().map(|point| (point.time.millis() - after(0).millis()) / 1000).collect())
+        Ok(page
+            .points
+            .items
+            .iter()
+            .map(|point| (point.time.millis() - after(0).millis()) / 1000)
+            .collect())
     }
 }
 

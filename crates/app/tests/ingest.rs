@@ -12,6 +12,7 @@ use ostler_core::event::CloudEvent;
 use ostler_core::id::{DeviceId, ProductId};
 use ostler_core::interval::{Interval, IntervalSet};
 use ostler_core::policy::Presence;
+use ostler_core::port::Clock as _;
 use ostler_core::secret::IngestSecret;
 use ostler_store::{Actor, Door, FaultPoint, Page, RejectedEvent, RejectionReason, StoredEvent};
 
@@ -19,7 +20,11 @@ use crate::world::{World, after, event, machine, on_both};
 
 impl World {
     async fn door(&self, product_id: ProductId, slug: &str) -> OpenDoor {
-        let secret = self.store.rotate_ingest_secret(product_id, Actor::System, after(0)).await.unwrap();
+        let secret = self
+            .store
+            .rotate_ingest_secret(product_id, Actor::System, after(0))
+            .await
+            .unwrap();
         self.app.open_ingest_door(slug, &secret).await.unwrap()
     }
 
@@ -35,25 +40,43 @@ impl World {
     }
 
     async fn events(&self, device_id: DeviceId) -> Vec<StoredEvent> {
-        self.app.events(&maker(), device_id, Interval::ALWAYS, Page::first(500)).await.unwrap().items
+        self.app
+            .events(&maker(), device_id, Interval::ALWAYS, Page::first(500))
+            .await
+            .unwrap()
+            .items
     }
 
     async fn latest(&self, device_id: DeviceId) -> Vec<String> {
         let values = self.app.latest_values(&maker(), device_id).await.unwrap();
-        values.iter().map(|latest| format!("{} {:?}", latest.point.key, latest.point.value)).collect()
+        values
+            .iter()
+            .map(|latest| format!("{} {:?}", latest.point.key, latest.point.value))
+            .collect()
     }
 
     async fn rejected(&self, product_id: ProductId) -> Vec<RejectedEvent> {
-        self.app.rejected_events(&maker(), product_id, Page::first(500)).await.unwrap().items
+        self.app
+            .rejected_events(&maker(), product_id, Page::first(500))
+            .await
+            .unwrap()
+            .items
     }
 
     async fn presence(&self, device_id: DeviceId) -> Presence {
-        let facts = self.store.facts(None, device_id, None, std::time::Instant::now()).await.unwrap();
+        let facts = self
+            .store
+            .facts(None, device_id, None, self.clock.instant())
+            .await
+            .unwrap();
         facts.device.unwrap().presence
     }
 
     async fn complete(&self, product_id: ProductId) -> IntervalSet {
-        self.store.complete_intervals(product_id, Interval::ALWAYS).await.unwrap()
+        self.store
+            .complete_intervals(product_id, Interval::ALWAYS)
+            .await
+            .unwrap()
     }
 }
 

@@ -4,4 +4,5 @@
 
 mod history;
 mod ingest;
+mod simulation;
 mod world;

@@ -69,7 +69,8 @@ pub struct TestClock {
 
 impl TestClock {
     pub fn advance(&self, by: Duration) {
-        self.moved_ms.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+        self.moved_ms
+            .fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
     fn moved(&self) -> Duration {
@@ -112,7 +113,11 @@ impl TestCloud {
     /// The stream that was opened last for this product.
     pub fn stream(&self, product_id: ProductId) -> Option<mpsc::Sender<StreamItem>> {
         let streams = self.streams.lock().unwrap();
-        streams.iter().rev().find(|(of, _)| *of == product_id).map(|(_, sender)| sender.clone())
+        streams
+            .iter()
+            .rev()
+            .find(|(of, _)| *of == product_id)
+            .map(|(_, sender)| sender.clone())
     }
 }
 
@@ -208,7 +213,10 @@ pub struct World {
 
 fn options(entropy: &Arc<Counting>, faults: Arc<dyn FaultPlan>) -> StoreOptions {
     let keys = MasterKeys::new(MasterKey::from_bytes([9; 32]), Vec::new());
-    StoreOptions { faults, ..StoreOptions::new(keys, Arc::clone(entropy) as Arc<dyn Entropy>) }
+    StoreOptions {
+        faults,
+        ..StoreOptions::new(keys, Arc::clone(entropy) as Arc<dyn Entropy>)
+    }
 }
 
 impl World {
@@ -219,10 +227,18 @@ impl World {
     pub async fn postgres() -> Self {
         let server = Postgres::shared();
         let schema: String = MIGRATIONS.iter().map(|migration| migration.checksum()).collect();
-        let name: String = Sha256::digest(schema).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let name: String = Sha256::digest(schema)
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let template = server
             .template(&format!("ostler_app_{name}"), |url| async move {
-                Store::open(&url, options(&Arc::default(), Arc::new(NoFaults)), NOW).await.unwrap().close().await;
+                Store::open(&url, options(&Arc::default(), Arc::new(NoFaults)), NOW)
+                    .await
+                    .unwrap()
+                    .close()
+                    .await;
             })
             .await;
         Self::at(Place::Postgres(server.fresh_database(Some(&template)))).await
@@ -232,10 +248,18 @@ impl World {
     async fn at(place: Place) -> Self {
         let entropy = Arc::new(Counting::default());
         let faults = Arc::new(Strikes::default());
-        let opened = Store::open(&place.url(), options(&entropy, Arc::clone(&faults) as Arc<dyn FaultPlan>), NOW).await;
+        let opened = Store::open(
+            &place.url(),
+            options(&entropy, Arc::clone(&faults) as Arc<dyn FaultPlan>),
+            NOW,
+        )
+        .await;
         let store = Arc::new(opened.unwrap());
         let cloud = Arc::new(TestCloud::default());
-        let clock = Arc::new(TestClock { origin: Instant::now(), moved_ms: AtomicI64::new(0) });
+        let clock = Arc::new(TestClock {
+            origin: Instant::now(),
+            moved_ms: AtomicI64::new(0),
+        });
         let app = App::new(Parts {
             store: Arc::clone(&store),
             cloud: Arc::clone(&cloud) as Arc<dyn DeviceCloud>,
@@ -243,7 +267,15 @@ impl World {
             entropy: Arc::clone(&entropy) as Arc<dyn Entropy>,
             settings: Settings::default(),
         });
-        Self { app, store, cloud, clock, entropy, faults, _place: place }
+        Self {
+            app,
+            store,
+            cloud,
+            clock,
+            entropy,
+            faults,
+            _place: place,
+        }
     }
 
     pub async fn product(&self, slug: &str) -> ProductId {
@@ -255,7 +287,12 @@ impl World {
     }
 
     pub async fn device(&self, product_id: ProductId, number: u64) -> DeviceId {
-        let device = NewDevice { product_id, cloud_device_id: cloud_id(number), name: None, credential_digest: None };
+        let device = NewDevice {
+            product_id,
+            cloud_device_id: cloud_id(number),
+            name: None,
+            credential_digest: None,
+        };
         match self.store.import_devices(&[device], Actor::System, NOW).await.unwrap()[0] {
             DeviceImported::Imported(id) | DeviceImported::Known(id) => id,
             DeviceImported::ElsewhereAlready => panic!("device {number} belongs to another product"),
@@ -286,7 +323,17 @@ impl World {
             starts_at: NOW,
             ends_at: None,
         });
-        self.store.create_grant(grant, Said { by: Actor::System, reason: None }, NOW).await.unwrap();
+        self.store
+            .create_grant(
+                grant,
+                Said {
+                    by: Actor::System,
+                    reason: None,
+                },
+                NOW,
+            )
+            .await
+            .unwrap();
         caller(Principal::Customer(customer_id))
     }
 }

@@ -35,7 +35,10 @@ fn published(cloud_id: &str, name: &str, data: &str, at: &str) -> String {
 }
 
 async fn ingest_secret(staff: &Visitor<'_>, product_id: &str) -> String {
-    let made = staff.post_nothing(&format!("/admin/v1/products/{product_id}/ingest-secret")).await.json();
+    let made = staff
+        .post_nothing(&format!("/admin/v1/products/{product_id}/ingest-secret"))
+        .await
+        .json();
     made["ingest_secret"].as_str().unwrap().to_owned()
 }
 
@@ -63,7 +66,10 @@ async fn what_was_delivered_is_read_back() {
 
     let latest = fleet.get(&format!("{address}/latest")).await.json();
     let value = &latest["values"][0];
-    assert_eq!((&value["key"], &value["value"], &value["unit"]), (&json!("temperature"), &json!(23.5), &json!("Cel")));
+    assert_eq!(
+        (&value["key"], &value["value"], &value["unit"]),
+        (&json!("temperature"), &json!(23.5), &json!("Cel"))
+    );
     assert_eq!(value["time"], "2026-05-01T10:03:00.123Z");
 
     let range = "key=temperature&from=2026-05-01T10:01:00Z&to=2026-05-01T10:03:00.123Z";
@@ -74,7 +80,10 @@ async fn what_was_delivered_is_read_back() {
                "points": [{"time": "2026-05-01T10:01:00.123Z", "value": 21.5},
                           {"time": "2026-05-01T10:02:00.123Z", "value": 22.5}]})
     );
-    let bucketed = fleet.get(&format!("{address}/history?{range}&bucket=PT2M")).await.json();
+    let bucketed = fleet
+        .get(&format!("{address}/history?{range}&bucket=PT2M"))
+        .await
+        .json();
     assert_eq!(
         bucketed["buckets"],
         json!([{"start": "2026-05-01T10:00:00.000Z", "count": 1, "min": 21.5, "max": 21.5, "mean": 21.5, "sum": 21.5, "last": 21.5},
@@ -86,8 +95,14 @@ async fn what_was_delivered_is_read_back() {
     assert_eq!(events["items"][0]["data"], r#"{"t":20.5}"#);
     assert_eq!(events["items"][0]["published_at"], "2026-05-01T10:00:00.123Z");
     let cursor = events["next_cursor"].as_str().unwrap();
-    let rest = fleet.get(&format!("{address}/events?limit=3&cursor={cursor}")).await.json();
-    assert_eq!((rest["items"].as_array().unwrap().len(), &rest["next_cursor"]), (1, &json!(null)));
+    let rest = fleet
+        .get(&format!("{address}/events?limit=3&cursor={cursor}"))
+        .await
+        .json();
+    assert_eq!(
+        (rest["items"].as_array().unwrap().len(), &rest["next_cursor"]),
+        (1, &json!(null))
+    );
 }
 
 #[tokio::test]
@@ -96,12 +111,17 @@ async fn a_long_range_is_paged() {
     let (_, address) = told(&house).await;
     let fleet = house.machine(&["fleet:read"]).await;
     for (query, member, at) in [("", "points", "time"), ("&bucket=PT1M", "buckets", "start")] {
-        let path = format!("{address}/history?key=temperature&from=2026-05-01T00:00:00Z&to=2026-05-02T00:00:00Z&limit=3{query}");
+        let path = format!(
+            "{address}/history?key=temperature&from=2026-05-01T00:00:00Z&to=2026-05-02T00:00:00Z&limit=3{query}"
+        );
         let first = fleet.get(&path).await.json();
         assert_eq!(first[member].as_array().unwrap().len(), 3);
         let cursor = first["next_cursor"].as_str().unwrap();
         let rest = fleet.get(&format!("{path}&cursor={cursor}")).await.json();
-        assert_eq!((rest[member].as_array().unwrap().len(), &rest["next_cursor"]), (1, &json!(null)));
+        assert_eq!(
+            (rest[member].as_array().unwrap().len(), &rest["next_cursor"]),
+            (1, &json!(null))
+        );
         assert!(rest[member][0][at].as_str() > first[member][2][at].as_str());
     }
 }
@@ -114,27 +134,58 @@ async fn a_question_that_cannot_be_answered_names_the_parameter() {
     let range = "from=2026-05-01T00:00:00Z&to=2026-05-02T00:00:00Z";
     for (query, expected) in [
         (String::new(), "400 invalid-request [key: is required]"),
-        ("key=temperature&from=2026-05-01T00:00:00Z".into(), "400 invalid-request [to: is required]"),
-        (format!("key=ä&{range}"), "400 invalid-request [key: must be 1 to 64 letters, digits, `_` or `-`]"),
+        (
+            "key=temperature&from=2026-05-01T00:00:00Z".into(),
+            "400 invalid-request [to: is required]",
+        ),
+        (
+            format!("key=ä&{range}"),
+            "400 invalid-request [key: must be 1 to 64 letters, digits, `_` or `-`]",
+        ),
         (format!("key=humidity&{range}"), "403 function-not-granted"),
-        ("key=temperature&from=yesterday&to=2026-05-02T00:00:00Z".into(),
-         "400 invalid-request [from: must be a time as RFC 3339 writes it, such as 2030-05-01T10:00:00.000Z]"),
-        ("key=temperature&from=2026-05-02T00:00:00Z&to=2026-05-02T00:00:00Z".into(),
-         "400 invalid-request [to: must be after `from`]"),
-        (format!("key=temperature&{range}&bucket=P1M"),
-         "400 invalid-request [bucket: must be an ISO 8601 duration of weeks, days, hours, minutes or seconds, such as PT5M, from one second to 366 days]"),
-        (format!("key=temperature&{range}&bucket=PT1S"),
-         "400 invalid-request [bucket: at most 10000 buckets: choose a wider bucket or a shorter range]"),
-        (format!("key=temperature&{range}&limit=501"), "400 invalid-request [limit: must be 1 to 500]"),
-        (format!("key=temperature&{range}&cursor=x"), "400 invalid-request [cursor: must be the next_cursor of another page]"),
-        (format!("key=temperature&{range}&bucket=PT1H&cursor=x"),
-         "400 invalid-request [cursor: must be the next_cursor of another page]"),
+        (
+            "key=temperature&from=yesterday&to=2026-05-02T00:00:00Z".into(),
+            "400 invalid-request [from: must be a time as RFC 3339 writes it, such as 2030-05-01T10:00:00.000Z]",
+        ),
+        (
+            "key=temperature&from=2026-05-02T00:00:00Z&to=2026-05-02T00:00:00Z".into(),
+            "400 invalid-request [to: must be after `from`]",
+        ),
+        (
+            format!("key=temperature&{range}&bucket=P1M"),
+            "400 invalid-request [bucket: must be an ISO 8601 duration of weeks, days, hours, minutes or seconds, such as PT5M, from one second to 366 days]",
+        ),
+        (
+            format!("key=temperature&{range}&bucket=PT1S"),
+            "400 invalid-request [bucket: at most 10000 buckets: choose a wider bucket or a shorter range]",
+        ),
+        (
+            format!("key=temperature&{range}&limit=501"),
+            "400 invalid-request [limit: must be 1 to 500]",
+        ),
+        (
+            format!("key=temperature&{range}&cursor=x"),
+            "400 invalid-request [cursor: must be the next_cursor of another page]",
+        ),
+        (
+            format!("key=temperature&{range}&bucket=PT1H&cursor=x"),
+            "400 invalid-request [cursor: must be the next_cursor of another page]",
+        ),
     ] {
         let query = query.replace('ä', "%C3%A4");
-        assert_eq!(fleet.get(&format!("{address}/history?{query}")).await.problem(), expected, "{query}");
+        assert_eq!(
+            fleet.get(&format!("{address}/history?{query}")).await.problem(),
+            expected,
+            "{query}"
+        );
     }
     assert_eq!(
-        fleet.get(&format!("{address}/events?from=2026-05-02T00:00:00Z&to=2026-05-01T00:00:00Z")).await.problem(),
+        fleet
+            .get(&format!(
+                "{address}/events?from=2026-05-02T00:00:00Z&to=2026-05-01T00:00:00Z"
+            ))
+            .await
+            .problem(),
         "400 invalid-request [to: must be after `from`]"
     );
     for question in ["latest", "events", &format!("history?key=temperature&{range}")] {
@@ -182,13 +233,20 @@ async fn what_cannot_be_read_is_taken_and_shown_to_staff() {
     let device_id = imported_device(&staff, &product_id, CLOUD_ID).await;
     let secret = ingest_secret(&staff, &product_id).await;
     let token = "0123456789abcdef0123456789abcdef01234567";
-    let form = "event=t%2Fstate&data=%7B%22t%22%3A19%7D&published_at=2026-05-01T10%3A00%3A00.123Z&coreid=".to_owned() + CLOUD_ID;
+    let form = "event=t%2Fstate&data=%7B%22t%22%3A19%7D&published_at=2026-05-01T10%3A00%3A00.123Z&coreid=".to_owned()
+        + CLOUD_ID;
     for (content_type, body) in [
         ("application/x-www-form-urlencoded", form),
         ("application/json", "{\"event\":".to_owned()),
         ("text/plain", format!("hello {token}")),
-        ("application/json", published(OTHER_CLOUD_ID, "t/state", token, "2026-05-01T10:00:00Z")),
-        ("application/json", published("001", "spark/status", "online", "2026-05-01T10:00:00Z")),
+        (
+            "application/json",
+            published(OTHER_CLOUD_ID, "t/state", token, "2026-05-01T10:00:00Z"),
+        ),
+        (
+            "application/json",
+            published("001", "spark/status", "online", "2026-05-01T10:00:00Z"),
+        ),
     ] {
         let answer = post(&house, INGEST, Some(&secret), content_type, body).await;
         assert_eq!(answer.status, 204, "{}", answer.text);
@@ -205,7 +263,13 @@ async fn what_cannot_be_read_is_taken_and_shown_to_staff() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|item| format!("{} {} {} {}", item["reason"], item["cloud_id"], item["name"], item["body"]).replace('"', ""))
+        .map(|item| {
+            format!(
+                "{} {} {} {}",
+                item["reason"], item["cloud_id"], item["name"], item["body"]
+            )
+            .replace('"', "")
+        })
         .collect();
     assert_eq!(
         told,
@@ -216,8 +280,13 @@ async fn what_cannot_be_read_is_taken_and_shown_to_staff() {
             "malformed null null {\\event\\:".to_owned(),
         ]
     );
-    assert_eq!(staff.get("/admin/v1/rejected-events").await.problem(), "400 invalid-request [product: is required]");
-    let elsewhere = staff.get(&format!("/admin/v1/rejected-events?product=prd_{NOBODY}")).await;
+    assert_eq!(
+        staff.get("/admin/v1/rejected-events").await.problem(),
+        "400 invalid-request [product: is required]"
+    );
+    let elsewhere = staff
+        .get(&format!("/admin/v1/rejected-events?product=prd_{NOBODY}"))
+        .await;
     assert_eq!(elsewhere.problem(), "404 not-found");
 }
 
@@ -237,8 +306,13 @@ async fn s5_a_device_registers_over_http() {
     let house = house().await;
     let staff = house.staff().await;
     let product_id = created_product(&staff).await;
-    let made = staff.post_nothing(&format!("/admin/v1/products/{product_id}/registration-key")).await.json();
-    let key = URL_SAFE_NO_PAD.decode(made["registration_key"].as_str().unwrap()).unwrap();
+    let made = staff
+        .post_nothing(&format!("/admin/v1/products/{product_id}/registration-key"))
+        .await
+        .json();
+    let key = URL_SAFE_NO_PAD
+        .decode(made["registration_key"].as_str().unwrap())
+        .unwrap();
     let key = RegistrationKey::from_bytes(key.try_into().unwrap());
     let credential = key.credential_of(&CLOUD_ID.parse().unwrap());
     let register = async |path: &str, cloud_id: &str, credential: &str| {
@@ -259,10 +333,17 @@ async fn s5_a_device_registers_over_http() {
         assert_eq!(answer.json()["detail"], wrong.json()["detail"]);
     }
     let malformed = register(REGISTER, "e00f", &credential).await;
-    assert_eq!(malformed.problem(), "400 invalid-request [/cloud_id: must be 24 hexadecimal digits]");
+    assert_eq!(
+        malformed.problem(),
+        "400 invalid-request [/cloud_id: must be 24 hexadecimal digits]"
+    );
     let mut second = thermostat();
     second["slug"] = json!("second");
     crate::admin::product_from(&staff, second).await;
     let elsewhere = register("/ingest/registrations/second", CLOUD_ID, &credential).await;
-    assert_eq!(elsewhere.problem(), "401 unauthenticated", "the credential is of another product");
+    assert_eq!(
+        elsewhere.problem(),
+        "401 unauthenticated",
+        "the credential is of another product"
+    );
 }

@@ -27,6 +27,12 @@ impl App {
             .collect();
         let points = self.store.latest_points(device_id, &visible).await?;
         let unit = |key: &TelemetryKey| declaration.key(key).and_then(|mapping| mapping.unit.clone());
-        Ok(points.into_iter().map(|point| LatestValue { unit: unit(&point.key), point }).collect())
+        Ok(points
+            .into_iter()
+            .map(|point| LatestValue {
+                unit: unit(&point.key),
+                point,
+            })
+            .collect())
     }
 }

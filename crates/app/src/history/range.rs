@@ -67,6 +67,10 @@ impl App {
         let visible = seen.sight.history_of(key).clipped_to(range);
         let buckets = self.store.buckets(*device_id, key, &visible, width).await?;
         let complete = self.complete_within(seen.product.id, &visible, *range).await?;
-        Ok(Buckets { unit: mapping.unit.clone(), buckets, complete })
+        Ok(Buckets {
+            unit: mapping.unit.clone(),
+            buckets,
+            complete,
+        })
     }
 }

@@ -44,8 +44,14 @@ impl HookHours {
         let mut hours = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let hour = hours.entry(product_id).or_insert(HookHour { open: None });
         let open = match hour.open {
-            Some(open) if at.since(open.last_beat) <= BEATS_APART_MAX => Open { last_beat: open.last_beat.max(at), ..open },
-            Some(_) | None => Open { from: at, last_beat: at },
+            Some(open) if at.since(open.last_beat) <= BEATS_APART_MAX => Open {
+                last_beat: open.last_beat.max(at),
+                ..open
+            },
+            Some(_) | None => Open {
+                from: at,
+                last_beat: at,
+            },
         };
         hour.open = Some(open);
         Some(Interval::new(open.from, open.last_beat)).filter(|interval| !interval.is_empty())
@@ -66,7 +72,12 @@ impl HookHours {
     }
 
     fn products(&self) -> Vec<ProductId> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keys()
+            .copied()
+            .collect()
     }
 }
 

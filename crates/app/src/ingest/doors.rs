@@ -46,7 +46,10 @@ impl Doors {
     /// What was read after `moment`.
     fn read_after(&self, moment: Instant) -> Option<Known> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|(read_at, _)| moment < *read_at).map(|(_, doors)| Arc::clone(doors))
+        known
+            .as_ref()
+            .filter(|(read_at, _)| moment < *read_at)
+            .map(|(_, doors)| Arc::clone(doors))
     }
 
     fn remember(&self, read_at: Instant, doors: &Known) {
@@ -96,8 +99,12 @@ fn opens(doors: &HashMap<Slug, IngestDoor>, slug: &str, presented: &SecretDigest
     let door = doors.get(slug);
     let nothing = [SecretDigest::from_bytes([0; 32])];
     let secrets = door.map_or(nothing.as_slice(), |door| &door.secrets);
-    let matched = secrets.iter().fold(false, |matched, secret| matched | presented.matches(secret));
-    door.filter(|_| matched).map(|door| OpenDoor { product_id: door.product_id })
+    let matched = secrets
+        .iter()
+        .fold(false, |matched, secret| matched | presented.matches(secret));
+    door.filter(|_| matched).map(|door| OpenDoor {
+        product_id: door.product_id,
+    })
 }
 
 #[cfg(test)]
@@ -111,13 +118,26 @@ mod tests {
             secrets: secrets.iter().map(|secret| SecretDigest::of(secret)).collect(),
         };
         let doors = HashMap::from([
-            ("one".parse().unwrap(), door("prd_01h455vb4pex5vsknk084sn02q", &["old", "new"])),
-            ("two".parse().unwrap(), door("prd_01h455vb4pex5vsknk084sn02r", &["other"])),
+            (
+                "one".parse().unwrap(),
+                door("prd_01h455vb4pex5vsknk084sn02q", &["old", "new"]),
+            ),
+            (
+                "two".parse().unwrap(),
+                door("prd_01h455vb4pex5vsknk084sn02r", &["other"]),
+            ),
             ("shut".parse().unwrap(), door("prd_01h455vb4pex5vsknk084sn02s", &[])),
         ]);
         let opened = |slug: &str, secret: &str| opens(&doors, slug, &SecretDigest::of(secret)).is_some();
         assert!(opened("one", "old") && opened("one", "new") && opened("two", "other"));
-        for (slug, secret) in [("one", "other"), ("two", "new"), ("none", "old"), ("shut", ""), ("", ""), ("ONE", "old")] {
+        for (slug, secret) in [
+            ("one", "other"),
+            ("two", "new"),
+            ("none", "old"),
+            ("shut", ""),
+            ("", ""),
+            ("ONE", "old"),
+        ] {
             assert!(!opened(slug, secret), "{slug} {secret}");
         }
     }

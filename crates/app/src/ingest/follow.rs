@@ -15,6 +15,7 @@ use ostler_core::time::Timestamp;
 use ostler_store::{Door, Heard, StoreError};
 use tokio_util::sync::CancellationToken;
 
+use super::take::Arrival;
 use crate::App;
 use crate::device_cloud::{CloudError, StreamItem};
 
@@ -135,10 +136,12 @@ impl Follower {
     }
 
     async fn try_store(&self, events: &[CloudEvent], received_at: Timestamp) -> Result<(), StoreError> {
-        let judged = self
-            .app
-            .judge(self.product_id, Door::Stream, events.to_vec(), received_at)
-            .await?;
+        let arrival = Arrival {
+            product_id: self.product_id,
+            door: Door::Stream,
+            at: received_at,
+        };
+        let judged = self.app.judge(arrival, events.to_vec()).await?;
         self.app.keep_streamed(judged).await
     }
 

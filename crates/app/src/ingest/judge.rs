@@ -27,9 +27,16 @@ const AHEAD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug, PartialEq)]
 pub(super) enum Kind {
     /// From something that claims to be a device.
-    OfDevice { source: CloudDeviceId, event: CloudEvent },
+    OfDevice {
+        source: CloudDeviceId,
+        event: CloudEvent,
+    },
     /// A device hands in its credential, which is no longer in the event.
-    Registration { source: CloudDeviceId, credential: String, event: CloudEvent },
+    Registration {
+        source: CloudDeviceId,
+        credential: String,
+        event: CloudEvent,
+    },
     /// Published by ourselves, to see whether the way back is open.
     Heartbeat,
     /// What the cloud reports about its own deliveries.
@@ -54,14 +61,21 @@ impl Kind {
                 credential: event.data.clone().unwrap_or_default(),
                 event: without_credential(event),
             },
-            Some(source) => Self::OfDevice { source: source.clone(), event },
+            Some(source) => Self::OfDevice {
+                source: source.clone(),
+                event,
+            },
         }
     }
 }
 
 /// The credential is not for storing, streaming or logging.
 fn without_credential(event: CloudEvent) -> CloudEvent {
-    if event.name == REGISTRATION_EVENT { CloudEvent { data: None, ..event } } else { event }
+    if event.name == REGISTRATION_EVENT {
+        CloudEvent { data: None, ..event }
+    } else {
+        event
+    }
 }
 
 /// Which device of ours an event is from, as far as storing it asks.
@@ -103,14 +117,25 @@ impl Origin {
         let presence = match (event.name.as_str(), event.data.as_deref()) {
             (STATUS_EVENT, Some("online")) => Presence::Online,
             (STATUS_EVENT, Some("offline")) => Presence::Offline,
-            (name, _) if ["spark/", "particle/", "hook-"].iter().any(|prefix| name.starts_with(prefix)) => return None,
+            (name, _)
+                if ["spark/", "particle/", "hook-"]
+                    .iter()
+                    .any(|prefix| name.starts_with(prefix)) =>
+            {
+                return None;
+            }
             _ => Presence::Online,
         };
         let last_heard_at = match presence {
             Presence::Online => Some(event.published_at),
             Presence::Offline | Presence::Unknown => None,
         };
-        Some(Heard { device_id: self.device_id, presence, at: event.published_at, last_heard_at })
+        Some(Heard {
+            device_id: self.device_id,
+            presence,
+            at: event.published_at,
+            last_heard_at,
+        })
     }
 }
 
@@ -122,10 +147,17 @@ fn read_points(
 ) -> (Timestamp, TimeSource, Vec<NewPoint>) {
     let mut own: Option<(Timestamp, TimeSource)> = None;
     let mut points = Vec::new();
-    for mapping in declaration.telemetry.iter().filter(|mapping| mapping.event.matches(&event.name)) {
+    for mapping in declaration
+        .telemetry
+        .iter()
+        .filter(|mapping| mapping.event.matches(&event.name))
+    {
         let mapped = mapping.map(event, received_at);
         own.get_or_insert((mapped.time, mapped.time_source));
-        points.extend(mapped.points.into_iter().map(|point| NewPoint { time: mapped.time, point: without_nul_text(point) }));
+        points.extend(mapped.points.into_iter().map(|point| NewPoint {
+            time: mapped.time,
+            point: without_nul_text(point),
+        }));
     }
     let (time, time_source) = own.unwrap_or((event.published_at, TimeSource::Cloud));
     (time, time_source, points)
@@ -135,7 +167,11 @@ fn read_points(
 const NUL: char = '\0';
 
 pub(super) fn without_nul_in(text: String) -> String {
-    if text.contains(NUL) { text.replace(NUL, "\u{fffd}") } else { text }
+    if text.contains(NUL) {
+        text.replace(NUL, "\u{fffd}")
+    } else {
+        text
+    }
 }
 
 fn without_nul(event: CloudEvent) -> CloudEvent {
@@ -151,7 +187,10 @@ fn without_nul(event: CloudEvent) -> CloudEvent {
 fn without_nul_text(point: ostler_core::mapping::Point) -> ostler_core::mapping::Point {
     use ostler_core::mapping::{Point, PointValue};
     match point.value {
-        PointValue::Text(text) => Point { value: PointValue::Text(without_nul_in(text)), ..point },
+        PointValue::Text(text) => Point {
+            value: PointValue::Text(without_nul_in(text)),
+            ..point
+        },
         PointValue::Number(_) | PointValue::Integer(_) | PointValue::Boolean(_) | PointValue::Location { .. } => point,
     }
 }
@@ -204,29 +243,47 @@ mod tests {
         assert!(matches!(kind(Some(SOURCE), "t/a", "1"), Kind::OfDevice { .. }));
         assert!(matches!(kind(None, "t/a", "1"), Kind::OfNobody(_)));
         assert_eq!(kind(None, HEARTBEAT_EVENT, ""), Kind::Heartbeat);
-        assert!(matches!(kind(Some(SOURCE), HEARTBEAT_EVENT, ""), Kind::OfDevice { .. }), "a device proves no hook");
+        assert!(
+            matches!(kind(Some(SOURCE), HEARTBEAT_EVENT, ""), Kind::OfDevice { .. }),
+            "a device proves no hook"
+        );
         assert_eq!(kind(None, "hook-response/t/0", "ok"), Kind::Chatter);
         assert!(matches!(kind(Some(SOURCE), &"n".repeat(257), ""), Kind::Malformed(_)));
     }
 
     #[test]
     fn a_credential_leaves_its_event_at_once() {
-        let Kind::Registration { credential, event: kept, .. } =
-            Kind::of(event(Some(SOURCE), REGISTRATION_EVENT, "secret"), NOW)
+        let Kind::Registration {
+            credential,
+            event: kept,
+            ..
+        } = Kind::of(event(Some(SOURCE), REGISTRATION_EVENT, "secret"), NOW)
         else {
             panic!("a registration")
         };
         assert_eq!((credential.as_str(), kept.data), ("secret", None));
-        let Kind::OfNobody(kept) = Kind::of(event(None, REGISTRATION_EVENT, "secret"), NOW) else { panic!("nobody's") };
+        let Kind::OfNobody(kept) = Kind::of(event(None, REGISTRATION_EVENT, "secret"), NOW) else {
+            panic!("nobody's")
+        };
         assert_eq!(kept.data, None);
     }
 
     #[test]
     fn every_matching_mapping_contributes_at_its_own_time() {
         let at = NOW.millis() - 5000;
-        let told = origin().telemetry(&event(Some(SOURCE), "t/b", &format!(r#"{{"at":{at},"a":1,"b":"x"}}"#)), &Zero);
-        assert_eq!((told.time, told.time_source), (Timestamp::from_millis(at), TimeSource::Device));
-        let times: Vec<_> = told.points.iter().map(|new| (new.point.key.as_str(), new.time)).collect();
+        let told = origin().telemetry(
+            &event(Some(SOURCE), "t/b", &format!(r#"{{"at":{at},"a":1,"b":"x"}}"#)),
+            &Zero,
+        );
+        assert_eq!(
+            (told.time, told.time_source),
+            (Timestamp::from_millis(at), TimeSource::Device)
+        );
+        let times: Vec<_> = told
+            .points
+            .iter()
+            .map(|new| (new.point.key.as_str(), new.time))
+            .collect();
         assert_eq!(times, [("a", Timestamp::from_millis(at)), ("b", NOW)]);
     }
 

@@ -46,7 +46,9 @@ impl App {
     ) -> Result<Registered, RegistrationError> {
         let product_id = self.product_of_door(slug).await?;
         self.ingest.failures.check(product_id, self.clock.instant())?;
-        let registered = self.register(product_id, cloud_device_id, credential, self.clock.now()).await;
+        let registered = self
+            .register(product_id, cloud_device_id, credential, self.clock.now())
+            .await;
         if matches!(registered, Err(RegistrationError::Refused)) {
             self.ingest.failures.spend(product_id, self.clock.instant());
             metrics::counter!("ostler_registrations_total", "fate" => "refused").increment(1);
@@ -61,7 +63,9 @@ impl App {
         credential: &str,
         now: Timestamp,
     ) -> Result<(), RegistrationError> {
-        self.register(Some(product_id), cloud_device_id, credential, now).await.map(|_| ())
+        self.register(Some(product_id), cloud_device_id, credential, now)
+            .await
+            .map(|_| ())
     }
 
     async fn register(
@@ -128,9 +132,19 @@ struct Failures {
 
 impl FailureBudgets {
     fn check(&self, product_id: Option<ProductId>, now: Instant) -> Result<(), RegistrationError> {
-        let spent = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&product_id).copied();
-        match spent.filter(|failures| failures.count >= FAILURES_MAX).map(|failures| failures.since + WINDOW) {
-            Some(until) if now < until => Err(RegistrationError::TooManyFailures { retry_after: until - now }),
+        let spent = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&product_id)
+            .copied();
+        match spent
+            .filter(|failures| failures.count >= FAILURES_MAX)
+            .map(|failures| failures.since + WINDOW)
+        {
+            Some(until) if now < until => Err(RegistrationError::TooManyFailures {
+                retry_after: until - now,
+            }),
             Some(_) | None => Ok(()),
         }
     }
@@ -159,7 +173,9 @@ mod tests {
             budgets.spend(None, start);
         }
         let refused = budgets.check(None, start + Duration::from_secs(20));
-        let Err(RegistrationError::TooManyFailures { retry_after }) = refused else { panic!("{refused:?}") };
+        let Err(RegistrationError::TooManyFailures { retry_after }) = refused else {
+            panic!("{refused:?}")
+        };
         assert_eq!(retry_after, Duration::from_secs(40));
         assert!(budgets.check(None, start + WINDOW).is_ok());
     }

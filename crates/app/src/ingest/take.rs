@@ -2,17 +2,14 @@
 
 use bytes::Bytes;
 use ostler_core::event::CloudEvent;
-use ostler_core::id::{CloudDeviceId, ProductId, RejectedEventId};
+use ostler_core::id::{CloudDeviceId, ProductId};
 use ostler_core::time::Timestamp;
 use ostler_store::{Arrivals, Door, EventFate, Rejection, RejectionReason, StoreError};
 
 use super::doors::OpenDoor;
-use super::judge::{Kind, Origin, without_nul_in};
+use super::judge::{Kind, Origin};
 use super::registration::RegistrationError;
 use crate::App;
-
-/// How much of a rejected body is kept for staff.
-const KEPT_BYTES_MAX: usize = 2048;
 
 /// What came in at the hook's door.
 #[derive(Debug)]
@@ -46,6 +43,14 @@ struct Accepted {
     event: CloudEvent,
 }
 
+/// Where and when something came in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    pub product_id: ProductId,
+    pub door: Door,
+    pub at: Timestamp,
+}
+
 /// A delivery as it was judged.
 #[derive(Default)]
 pub(super) struct Judged {
@@ -53,6 +58,12 @@ pub(super) struct Judged {
     /// In the order of `arrivals.events`.
     accepted: Vec<Accepted>,
     pub heartbeat: bool,
+}
+
+impl Judged {
+    fn turn_away(&mut self, rejection: Rejection) {
+        self.arrivals.rejections.push(rejection);
+    }
 }
 
 impl App {
@@ -74,45 +85,49 @@ impl App {
         delivery: Delivery,
         now: Timestamp,
     ) -> Result<bool, DeliveryError> {
-        let judged = match delivery {
-            Delivery::Events(events) => self.judge(product_id, Door::Hook, events, now).await?,
-            Delivery::Unreadable(body) => self.judge_unreadable(product_id, &body, now),
+        let arrival = Arrival {
+            product_id,
+            door: Door::Hook,
+            at: now,
         };
+        let mut judged = Judged::default();
+        match delivery {
+            Delivery::Events(events) => judged = self.judge(arrival, events).await?,
+            Delivery::Unreadable(body) => judged.turn_away(self.unreadable(arrival, &body)),
+        }
         let heartbeat = judged.heartbeat;
         self.keep(judged).await?;
         Ok(heartbeat)
     }
 
     /// Looks up the source of each event and decides what becomes of it. Registrations happen here.
-    pub(super) async fn judge(
-        &self,
-        product_id: ProductId,
-        door: Door,
-        events: Vec<CloudEvent>,
-        now: Timestamp,
-    ) -> Result<Judged, StoreError> {
+    pub(super) async fn judge(&self, arrival: Arrival, events: Vec<CloudEvent>) -> Result<Judged, StoreError> {
         let mut judged = Judged::default();
         for event in events {
-            let reject = |reason, event: CloudEvent| self.rejection(product_id, door, reason, event, now);
-            match Kind::of(event, now) {
+            match Kind::of(event, arrival.at) {
                 Kind::Heartbeat => judged.heartbeat = true,
-                Kind::Chatter => count(door, "ignored"),
-                Kind::OfNobody(event) => judged.arrivals.rejections.push(reject(RejectionReason::NoDevice, event)),
-                Kind::Malformed(event) => judged.arrivals.rejections.push(reject(RejectionReason::Malformed, event)),
-                Kind::Registration { source, credential, event } => {
-                    match self.register_by_event(product_id, &source, &credential, now).await {
-                        Ok(()) => self.accept(&mut judged, product_id, door, &source, event, now).await?,
+                Kind::Chatter => count(arrival.door, "ignored"),
+                Kind::OfNobody(event) => judged.turn_away(self.rejected(arrival, RejectionReason::NoDevice, event)),
+                Kind::Malformed(event) => judged.turn_away(self.rejected(arrival, RejectionReason::Malformed, event)),
+                Kind::OfDevice { source, event } => self.accept(&mut judged, arrival, &source, event).await?,
+                Kind::Registration {
+                    source,
+                    credential,
+                    event,
+                } => {
+                    match self
+                        .register_by_event(arrival.product_id, &source, &credential, arrival.at)
+                        .await
+                    {
+                        Ok(()) => self.accept(&mut judged, arrival, &source, event).await?,
                         Err(RegistrationError::Store(error)) => return Err(error),
                         Err(RegistrationError::Refused | RegistrationError::TooManyFailures { .. }) => {
-                            judged.arrivals.rejections.push(reject(RejectionReason::WrongCredential, event));
+                            judged.turn_away(self.rejected(arrival, RejectionReason::WrongCredential, event));
                         }
                         Err(RegistrationError::Elsewhere) => {
-                            judged.arrivals.rejections.push(reject(RejectionReason::UnknownDevice, event));
+                            judged.turn_away(self.rejected(arrival, RejectionReason::UnknownDevice, event));
                         }
                     }
-                }
-                Kind::OfDevice { source, event } => {
-                    self.accept(&mut judged, product_id, door, &source, event, now).await?;
                 }
             }
         }
@@ -123,60 +138,27 @@ impl App {
     async fn accept(
         &self,
         judged: &mut Judged,
-        product_id: ProductId,
-        door: Door,
+        arrival: Arrival,
         source: &CloudDeviceId,
         event: CloudEvent,
-        received_at: Timestamp,
     ) -> Result<(), StoreError> {
         let known = self.store.event_source(source).await?;
-        let Some(known) = known.filter(|known| known.product.id == product_id) else {
-            let rejection = self.rejection(product_id, door, RejectionReason::UnknownDevice, event, received_at);
-            judged.arrivals.rejections.push(rejection);
+        let Some(known) = known.filter(|known| known.product.id == arrival.product_id) else {
+            judged.turn_away(self.rejected(arrival, RejectionReason::UnknownDevice, event));
             return Ok(());
         };
-        let origin = Origin { device_id: known.device_id, product: known.product, door, received_at };
+        let Arrival {
+            door, at: received_at, ..
+        } = arrival;
+        let origin = Origin {
+            device_id: known.device_id,
+            product: known.product,
+            door,
+            received_at,
+        };
         judged.arrivals.events.push(origin.telemetry(&event, &*self.entropy));
         judged.accepted.push(Accepted { origin, event });
         Ok(())
-    }
-
-    fn judge_unreadable(&self, product_id: ProductId, body: &[u8], now: Timestamp) -> Judged {
-        let text = String::from_utf8_lossy(body).into_owned();
-        // It may hold a credential in a shape that nobody can strip.
-        let shown = (!text.contains("ostler/register") && !text.contains("ostler%2Fregister")).then_some(text);
-        let rejection = Rejection {
-            id: RejectedEventId::draw(now, &*self.entropy),
-            product_id,
-            door: Door::Hook,
-            reason: RejectionReason::Malformed,
-            cloud_device_id: None,
-            name: None,
-            body: shown.map(kept),
-            received_at: now,
-        };
-        Judged { arrivals: Arrivals { events: Vec::new(), rejections: vec![rejection] }, ..Judged::default() }
-    }
-
-    fn rejection(
-        &self,
-        product_id: ProductId,
-        door: Door,
-        reason: RejectionReason,
-        event: CloudEvent,
-        received_at: Timestamp,
-    ) -> Rejection {
-        let event = event.scrubbed(&[]);
-        Rejection {
-            id: RejectedEventId::draw(received_at, &*self.entropy),
-            product_id,
-            door,
-            reason,
-            cloud_device_id: event.source,
-            name: Some(kept(event.name)),
-            body: event.data.map(kept),
-            received_at,
-        }
     }
 
     /// Makes it durable; may be refused when too much is waiting.
@@ -206,12 +188,7 @@ impl App {
     }
 
     /// Counts, and lets what is new settle commands. The delivery is durable whatever happens here.
-    async fn after_commit(
-        &self,
-        waited_since: std::time::Instant,
-        accepted: Vec<Accepted>,
-        fates: &[EventFate],
-    ) {
+    async fn after_commit(&self, waited_since: std::time::Instant, accepted: Vec<Accepted>, fates: &[EventFate]) {
         let waited = self.clock.instant().saturating_duration_since(waited_since);
         metrics::histogram!("ostler_ingest_commit_seconds").record(waited);
         for (Accepted { origin, event }, fate) in accepted.into_iter().zip(fates) {
@@ -228,14 +205,6 @@ impl App {
             }
         }
     }
-}
-
-fn kept(text: String) -> String {
-    let mut end = text.len().min(KEPT_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    without_nul_in(text[..end].to_owned())
 }
 
 fn count_rejections(rejections: &[Rejection]) {

@@ -10,7 +10,12 @@ use crate::world::cloud_id;
 
 impl World {
     async fn credential(&self, product_id: ProductId, number: u64) -> String {
-        self.store.registration_key(product_id).await.unwrap().unwrap().credential_of(&cloud_id(number))
+        self.store
+            .registration_key(product_id)
+            .await
+            .unwrap()
+            .unwrap()
+            .credential_of(&cloud_id(number))
     }
 }
 

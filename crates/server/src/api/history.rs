@@ -99,7 +99,10 @@ pub struct BucketResponse {
 
 impl From<&StoredPoint> for PointResponse {
     fn from(point: &StoredPoint) -> Self {
-        Self { time: point.time.to_string(), value: value(&point.value) }
+        Self {
+            time: point.time.to_string(),
+            value: value(&point.value),
+        }
     }
 }
 
@@ -155,7 +158,11 @@ async fn history(
     query: HistoryQuery,
 ) -> Result<Json<HistoryResponse>, ApiError> {
     let range = checked_range(query.from, query.to)?;
-    let question = RangeQuestion { device_id, key: query.key, range };
+    let question = RangeQuestion {
+        device_id,
+        key: query.key,
+        range,
+    };
     match query.bucket.as_deref().map(|text| width(text, &range)).transpose()? {
         Some(width) => in_buckets(state, caller, &question, width, query.limit, query.cursor.as_deref()).await,
         None => as_points(state, caller, &question, query.limit, query.cursor.as_deref()).await,
@@ -170,7 +177,12 @@ async fn as_points(
     cursor: Option<&str>,
 ) -> Result<Json<HistoryResponse>, ApiError> {
     let answer = state.app().points(caller, question, page(limit, cursor)?).await?;
-    let next = answer.points.items.last().filter(|_| answer.points.more).map(|last| last.time);
+    let next = answer
+        .points
+        .items
+        .last()
+        .filter(|_| answer.points.more)
+        .map(|last| last.time);
     let series = Series::Points(answer.points.items.iter().map(PointResponse::from).collect());
     Ok(Json(response(question, answer.unit, series, &answer.complete, next)))
 }
@@ -186,11 +198,21 @@ async fn in_buckets(
 ) -> Result<Json<HistoryResponse>, ApiError> {
     let after = page::<Timestamp>(limit, cursor)?.after;
     let answer = state.app().buckets(caller, question, width).await?;
-    let rest: Vec<&Bucket> =
-        answer.buckets.iter().filter(|bucket| after.is_none_or(|after| after < bucket.start)).collect();
-    let shown = limit.map_or(rest.len(), |limit| rest.len().min(usize::try_from(limit).unwrap_or(usize::MAX)));
+    let rest: Vec<&Bucket> = answer
+        .buckets
+        .iter()
+        .filter(|bucket| after.is_none_or(|after| after < bucket.start))
+        .collect();
+    let shown = limit.map_or(rest.len(), |limit| {
+        rest.len().min(usize::try_from(limit).unwrap_or(usize::MAX))
+    });
     let next = (shown < rest.len()).then(|| rest[shown - 1].start);
-    let series = Series::Buckets(rest[..shown].iter().map(|bucket| BucketResponse::from(*bucket)).collect());
+    let series = Series::Buckets(
+        rest[..shown]
+            .iter()
+            .map(|bucket| BucketResponse::from(*bucket))
+            .collect(),
+    );
     Ok(Json(response(question, answer.unit, series, &answer.complete, next)))
 }
 
@@ -220,7 +242,9 @@ pub(super) fn checked_range(from: Timestamp, to: Timestamp) -> Result<Interval, 
 }
 
 fn width(text: &str, range: &Interval) -> Result<BucketWidth, Problem> {
-    let width: BucketWidth = text.parse().map_err(|rule| Problem::invalid_parameter("bucket", format!("{rule}")))?;
+    let width: BucketWidth = text
+        .parse()
+        .map_err(|rule| Problem::invalid_parameter("bucket", format!("{rule}")))?;
     match width.check(range) {
         Ok(()) => Ok(width),
         Err(rule @ (InvalidRange::Reversed | InvalidRange::TooManyBuckets)) => {

@@ -6,8 +6,8 @@
 
 use axum::Extension;
 use axum::extract::{Request, State};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use http::StatusCode;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use ostler_app::ingest::{Delivery, DeliveryError, DoorClosed};
 use ostler_core::secret::IngestSecret;
 use ostler_particle::webhook;
@@ -64,9 +64,16 @@ pub async fn ingest_particle(
 
 /// RFC 6750 §2.1; whatever else is sent is a secret that opens nothing.
 fn presented(headers: &HeaderMap) -> IngestSecret {
-    let text = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let (scheme, secret) = text.split_once(' ').unwrap_or_default();
-    let secret = if scheme.eq_ignore_ascii_case("bearer") { secret.trim_start() } else { "" };
+    let secret = if scheme.eq_ignore_ascii_case("bearer") {
+        secret.trim_start()
+    } else {
+        ""
+    };
     IngestSecret::presented(secret.to_owned())
 }
 

@@ -79,5 +79,7 @@ pub async fn get_fleet_latest(
 
 async fn latest(state: &ServerState, caller: &Caller, device_id: DeviceId) -> Result<Json<LatestResponse>, ApiError> {
     let values = state.app().latest_values(caller, device_id).await?;
-    Ok(Json(LatestResponse { values: values.iter().map(LatestEntry::from).collect() }))
+    Ok(Json(LatestResponse {
+        values: values.iter().map(LatestEntry::from).collect(),
+    }))
 }

@@ -50,11 +50,20 @@ pub async fn register_device(
         .cloud_id
         .parse()
         .map_err(|_| Problem::invalid_pointer("/cloud_id", "must be 24 hexadecimal digits"))?;
-    let (status, device_id) = match state.app().register_device(&slug, &cloud_device_id, &request.credential).await? {
+    let (status, device_id) = match state
+        .app()
+        .register_device(&slug, &cloud_device_id, &request.credential)
+        .await?
+    {
         Registered::First(device_id) => (StatusCode::CREATED, device_id),
         Registered::Again(device_id) => (StatusCode::OK, device_id),
     };
-    Ok((status, Json(RegistrationResponse { device_id: device_id.to_string() })))
+    Ok((
+        status,
+        Json(RegistrationResponse {
+            device_id: device_id.to_string(),
+        }),
+    ))
 }
 
 impl Refusal for RegistrationError {

@@ -72,5 +72,9 @@ pub async fn list_rejected_events(
 ) -> Result<Json<ListResponse<RejectedEventResponse>>, ApiError> {
     let page = page::<RejectedEventId>(query.limit, query.cursor.as_deref())?;
     let listed = state.app().rejected_events(&caller, query.product, page).await?;
-    Ok(Json(ListResponse::of(&listed, |rejected| rejected.id, RejectedEventResponse::from)))
+    Ok(Json(ListResponse::of(
+        &listed,
+        |rejected| rejected.id,
+        RejectedEventResponse::from,
+    )))
 }

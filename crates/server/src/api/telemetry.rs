@@ -39,7 +39,10 @@ pub struct IntervalResponse {
 
 impl From<&Interval> for IntervalResponse {
     fn from(interval: &Interval) -> Self {
-        Self { from: interval.from.to_string(), to: interval.to.to_string() }
+        Self {
+            from: interval.from.to_string(),
+            to: interval.to.to_string(),
+        }
     }
 }
 
@@ -61,7 +64,11 @@ pub(super) fn value(value: &PointValue) -> Value {
 /// Whole numbers without a fraction: an integer reads as one whatever it was stored as.
 pub(super) fn number(value: f64) -> Value {
     const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
-    if value.fract() == 0.0 && value.abs() <= EXACT_MAX { json!(value as i64) } else { json!(value) }
+    if value.fract() == 0.0 && value.abs() <= EXACT_MAX {
+        json!(value as i64)
+    } else {
+        json!(value)
+    }
 }
 
 impl Refusal for HistoryError {
@@ -93,7 +100,10 @@ mod tests {
             (PointValue::Number(1e290), "1e+290"),
             (PointValue::Boolean(true), "true"),
             (PointValue::Text("on".into()), "\"on\""),
-            (PointValue::Location { lat: 47.5, lon: 8.0 }, r#"{"lat":47.5,"lon":8.0}"#),
+            (
+                PointValue::Location { lat: 47.5, lon: 8.0 },
+                r#"{"lat":47.5,"lon":8.0}"#,
+            ),
         ] {
             assert_eq!(value(&stored).to_string(), expected);
         }

@@ -77,13 +77,22 @@ pub(crate) async fn write_arrivals(
 ) -> Result<Vec<Vec<EventFate>>, StoreError> {
     let events: Vec<&NewEvent> = asked.iter().flat_map(|asked| &asked.entry.events).collect();
     let fates = write_events(tx, &events).await?;
-    let new = || events.iter().zip(&fates).filter(|(_, fate)| **fate == EventFate::Stored).map(|(event, _)| *event);
+    let new = || {
+        events
+            .iter()
+            .zip(&fates)
+            .filter(|(_, fate)| **fate == EventFate::Stored)
+            .map(|(event, _)| *event)
+    };
     write_points(tx, new()).await?;
     let heard: Vec<Heard> = new().filter_map(|event| event.heard).collect();
     write_presence(tx, &heard).await?;
     write_rejections(tx, asked.iter().flat_map(|asked| &asked.entry.rejections)).await?;
     let mut fates = fates.into_iter();
-    Ok(asked.iter().map(|asked| fates.by_ref().take(asked.entry.events.len()).collect()).collect())
+    Ok(asked
+        .iter()
+        .map(|asked| fates.by_ref().take(asked.entry.events.len()).collect())
+        .collect())
 }
 
 async fn write_events(tx: &mut Tx, events: &[&NewEvent]) -> Result<Vec<EventFate>, StoreError> {
@@ -94,7 +103,13 @@ async fn write_events(tx: &mut Tx, events: &[&NewEvent]) -> Result<Vec<EventFate
         return Ok(vec![EventFate::Stored; events.len()]);
     }
     let stored = which_stored(tx, events).await?;
-    let fate = |event: &&NewEvent| if stored.contains(&event.id) { EventFate::Stored } else { EventFate::KnownBefore };
+    let fate = |event: &&NewEvent| {
+        if stored.contains(&event.id) {
+            EventFate::Stored
+        } else {
+            EventFate::KnownBefore
+        }
+    };
     Ok(events.iter().map(fate).collect())
 }
 
@@ -128,12 +143,21 @@ async fn insert_events(tx: &mut Tx, events: &[&NewEvent]) -> Result<u64, StoreEr
 async fn which_stored(tx: &mut Tx, events: &[&NewEvent]) -> Result<HashSet<EventId>, StoreError> {
     let rows: Vec<_> = events
         .iter()
-        .map(|event| (event.device_id, event.published_at.millis(), identity_text(event), event.id))
+        .map(|event| {
+            (
+                event.device_id,
+                event.published_at.millis(),
+                identity_text(event),
+                event.id,
+            )
+        })
         .collect();
     let rows = serde_json::to_string(&rows).expect("ids, text and numbers");
     let sql = WHICH_STORED.of(tx.link().dialect());
-    let stored: Vec<(Text<EventId>,)> =
-        on!(tx.link(), |db| sqlx::query_as(sql).bind(rows).fetch_all(&mut *db).await?);
+    let stored: Vec<(Text<EventId>,)> = on!(tx.link(), |db| sqlx::query_as(sql)
+        .bind(rows)
+        .fetch_all(&mut *db)
+        .await?);
     Ok(stored.into_iter().map(|(Text(id),)| id).collect())
 }
 
@@ -145,7 +169,9 @@ async fn write_points<'e>(tx: &mut Tx, events: impl Iterator<Item = &'e NewEvent
         for new in &event.points {
             let row = PointRow::of(event, new);
             match chosen.entry((event.device_id, &new.point.key, new.time)) {
-                std::collections::hash_map::Entry::Occupied(mut earlier) if earlier.get().received_at <= row.received_at => {
+                std::collections::hash_map::Entry::Occupied(mut earlier)
+                    if earlier.get().received_at <= row.received_at =>
+                {
                     earlier.insert(row);
                 }
                 std::collections::hash_map::Entry::Occupied(_) => {}

@@ -125,7 +125,9 @@ impl Arrivals {
     /// When the last of it arrived.
     pub(crate) fn received_at(&self) -> Option<Timestamp> {
         let events = self.events.iter().map(|event| event.received_at);
-        events.chain(self.rejections.iter().map(|rejection| rejection.received_at)).max()
+        events
+            .chain(self.rejections.iter().map(|rejection| rejection.received_at))
+            .max()
     }
 }
 

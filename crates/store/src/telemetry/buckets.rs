@@ -33,7 +33,9 @@ impl Bucket {
 /// The intervals are the rows; being disjoint, they count no point twice. The remainder is taken
 /// twice because SQL's has the sign of the dividend, and there are times before 1970.
 const BUCKETS: Pair = json_rows!(
-    "SELECT bucket.start, bucket.count, bucket.min, bucket.max, bucket.sum, newest.number AS last
+    "SELECT bucket.start, bucket.count, bucket.min, bucket.max, bucket.sum,
+            (SELECT newest.number FROM telemetry AS newest
+              WHERE newest.device_id = $2 AND newest.key = $3 AND newest.time = bucket.last_time) AS last
        FROM (SELECT point.time - (point.time % $4 + $4) % $4 AS start, COUNT(*) AS count,
                     MIN(point.number) AS min, MAX(point.number) AS max, SUM(point.number) AS sum,
                     MAX(point.time) AS last_time
@@ -45,8 +47,6 @@ const BUCKETS: Pair = json_rows!(
                 AND point.time < CAST(visible.value->>1 AS BIGINT)
               WHERE point.number IS NOT NULL
               GROUP BY 1) AS bucket
-       JOIN telemetry AS newest
-         ON newest.device_id = $2 AND newest.key = $3 AND newest.time = bucket.last_time
       ORDER BY bucket.start"
 );
 
@@ -56,8 +56,22 @@ row! {
 
 impl From<BucketRow> for Bucket {
     fn from(row: BucketRow) -> Self {
-        let BucketRow { start: Millis(start), count, min, max, sum, last } = row;
-        Self { start, count, min, max, sum, last }
+        let BucketRow {
+            start: Millis(start),
+            count,
+            min,
+            max,
+            sum,
+            last,
+        } = row;
+        Self {
+            start,
+            count,
+            min,
+            max,
+            sum,
+            last,
+        }
     }
 }
 
@@ -70,8 +84,11 @@ impl Store {
         visible: &IntervalSet,
         width: BucketWidth,
     ) -> Result<Vec<Bucket>, StoreError> {
-        let intervals: Vec<[i64; 2]> =
-            visible.as_slice().iter().map(|interval| [interval.from.millis(), interval.to.millis()]).collect();
+        let intervals: Vec<[i64; 2]> = visible
+            .as_slice()
+            .iter()
+            .map(|interval| [interval.from.millis(), interval.to.millis()])
+            .collect();
         let intervals = serde_json::to_string(&intervals).expect("numbers");
         let mut conn = self.read().await?;
         let sql = BUCKETS.of(conn.link().dialect());

@@ -55,7 +55,10 @@ impl Store {
             .bind(Millis(range.to))
             .fetch_all(&mut *db)
             .await?);
-        let set: IntervalSet = rows.into_iter().map(|(Millis(from), Millis(to))| Interval::new(from, to)).collect();
+        let set: IntervalSet = rows
+            .into_iter()
+            .map(|(Millis(from), Millis(to))| Interval::new(from, to))
+            .collect();
         Ok(set.clipped_to(&range))
     }
 }

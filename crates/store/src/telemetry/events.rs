@@ -63,7 +63,10 @@ impl From<EventRow> for StoredEvent {
 
 impl StoredEvent {
     pub fn cursor(&self) -> EventCursor {
-        EventCursor { time: self.time, id: self.id }
+        EventCursor {
+            time: self.time,
+            id: self.id,
+        }
     }
 }
 
@@ -84,7 +87,10 @@ impl Store {
                 break;
             }
             // Only the interval in which the last page ended begins behind an id.
-            let after_id = page.after.filter(|cursor| cursor.time == interval.from).map(|cursor| cursor.id.to_string());
+            let after_id = page
+                .after
+                .filter(|cursor| cursor.time == interval.from)
+                .map(|cursor| cursor.id.to_string());
             let rows: Vec<EventRow> = on!(conn.link(), |db| sqlx::query_as(RANGE)
                 .bind(Text(device_id))
                 .bind(Millis(interval.from))
@@ -115,6 +121,9 @@ impl FromStr for EventCursor {
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
         let (millis, id) = text.split_once('.').ok_or(InvalidCursor)?;
         let millis = millis.parse().map_err(|_| InvalidCursor)?;
-        Ok(Self { time: Timestamp::from_millis(millis), id: id.parse().map_err(|_| InvalidCursor)? })
+        Ok(Self {
+            time: Timestamp::from_millis(millis),
+            id: id.parse().map_err(|_| InvalidCursor)?,
+        })
     }
 }

@@ -36,17 +36,28 @@ const RANGE: &str = "
      WHERE device_id = $1 AND key = $2 AND time >= $3 AND time < $4
      ORDER BY time
      LIMIT $5";
-/// For each row (key, from, to) the newest point within; the primary key finds each at once.
+/// For each row (key, from, to) the newest point within. Questions in the list of columns, and
+/// `MATERIALIZED`, because joined, both planners may read the device's whole past; so the primary key
+/// finds each point at once.
 const LATEST: Pair = json_rows!(
-    "SELECT telemetry.key, telemetry.time, telemetry.received_at, telemetry.number, telemetry.other
-       FROM (SELECT value->>0 AS key,
-                    (SELECT MAX(seen.time) FROM telemetry AS seen
-                      WHERE seen.device_id = $2 AND seen.key = value->>0
-                        AND seen.time >= CAST(value->>1 AS BIGINT)
-                        AND seen.time < CAST(value->>2 AS BIGINT)) AS time
-               FROM ",
-    ") AS newest
-       JOIN telemetry ON telemetry.device_id = $2 AND telemetry.key = newest.key AND telemetry.time = newest.time"
+    "WITH newest AS MATERIALIZED (
+         SELECT value->>0 AS key,
+                (SELECT seen.time FROM telemetry AS seen
+                  WHERE seen.device_id = $2 AND seen.key = value->>0
+                    AND seen.time >= CAST(value->>1 AS BIGINT) AND seen.time < CAST(value->>2 AS BIGINT)
+                  ORDER BY seen.time DESC
+                  LIMIT 1) AS time
+           FROM ",
+    ")
+     SELECT newest.key, newest.time,
+            (SELECT seen.received_at FROM telemetry AS seen
+              WHERE seen.device_id = $2 AND seen.key = newest.key AND seen.time = newest.time) AS received_at,
+            (SELECT seen.number FROM telemetry AS seen
+              WHERE seen.device_id = $2 AND seen.key = newest.key AND seen.time = newest.time) AS number,
+            (SELECT seen.other FROM telemetry AS seen
+              WHERE seen.device_id = $2 AND seen.key = newest.key AND seen.time = newest.time) AS other
+       FROM newest
+      WHERE newest.time IS NOT NULL"
 );
 
 row! {
@@ -101,16 +112,26 @@ impl Store {
     ) -> Result<Vec<LatestPoint>, StoreError> {
         let rows: Vec<_> = visible
             .iter()
-            .flat_map(|(key, set)| set.as_slice().iter().map(move |window| (key, window.from.millis(), window.to.millis())))
+            .flat_map(|(key, set)| {
+                set.as_slice()
+                    .iter()
+                    .map(move |window| (key, window.from.millis(), window.to.millis()))
+            })
             .collect();
         let rows = serde_json::to_string(&rows).expect("keys and numbers");
         let mut conn = self.read().await?;
         let sql = LATEST.of(conn.link().dialect());
-        let found: Vec<LatestRow> =
-            on!(conn.link(), |db| sqlx::query_as(sql).bind(rows).bind(Text(device_id)).fetch_all(&mut *db).await?);
+        let found: Vec<LatestRow> = on!(conn.link(), |db| sqlx::query_as(sql)
+            .bind(rows)
+            .bind(Text(device_id))
+            .fetch_all(&mut *db)
+            .await?);
         let mut latest: Vec<LatestPoint> = Vec::with_capacity(found.len());
         for (key, _) in visible {
-            let newest = found.iter().filter(|row| row.key.0 == *key).max_by_key(|row| row.time.0);
+            let newest = found
+                .iter()
+                .filter(|row| row.key.0 == *key)
+                .max_by_key(|row| row.time.0);
             latest.extend(newest.map(LatestRow::to_point).transpose()?);
         }
         Ok(latest)
@@ -130,8 +151,15 @@ pub(super) fn after(visible: &IntervalSet, last: Option<Timestamp>) -> IntervalS
 
 impl PointRow {
     fn into_point(self) -> Result<StoredPoint, StoreError> {
-        let value = StoredValue { number: self.number, other: self.other }.read()?;
-        Ok(StoredPoint { time: self.time.0, value })
+        let value = StoredValue {
+            number: self.number,
+            other: self.other,
+        }
+        .read()?;
+        Ok(StoredPoint {
+            time: self.time.0,
+            value,
+        })
     }
 }
 
@@ -141,7 +169,11 @@ impl LatestRow {
             key: self.key.0.clone(),
             time: self.time.0,
             received_at: self.received_at.0,
-            value: StoredValue { number: self.number, other: self.other.clone() }.read()?,
+            value: StoredValue {
+                number: self.number,
+                other: self.other.clone(),
+            }
+            .read()?,
         })
     }
 }
@@ -155,11 +187,20 @@ pub(super) struct StoredValue {
 
 impl From<&PointValue> for StoredValue {
     fn from(value: &PointValue) -> Self {
-        let other = |json: Value| Self { number: None, other: Some(json.to_string()) };
+        let other = |json: Value| Self {
+            number: None,
+            other: Some(json.to_string()),
+        };
         match value {
-            PointValue::Number(number) => Self { number: Some(*number), other: None },
+            PointValue::Number(number) => Self {
+                number: Some(*number),
+                other: None,
+            },
             // Exact: integers are read within ±2^53 (core's mapping).
-            PointValue::Integer(integer) => Self { number: Some(*integer as f64), other: None },
+            PointValue::Integer(integer) => Self {
+                number: Some(*integer as f64),
+                other: None,
+            },
             PointValue::Boolean(boolean) => other(json!(boolean)),
             PointValue::Text(text) => other(json!(text)),
             PointValue::Location { lat, lon } => other(json!({ "lat": lat, "lon": lon })),

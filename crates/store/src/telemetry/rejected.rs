@@ -115,7 +115,10 @@ pub(super) async fn write_rejections<'r>(
     let sql = INSERT.of(tx.link().dialect());
     execute!(tx.link(), sqlx::query(sql).bind(rows.as_str()));
     for product_id in products {
-        execute!(tx.link(), sqlx::query(MAKE_ROOM).bind(Text(product_id)).bind(REJECTED_EVENTS_MAX));
+        execute!(
+            tx.link(),
+            sqlx::query(MAKE_ROOM).bind(Text(product_id)).bind(REJECTED_EVENTS_MAX)
+        );
     }
     Ok(())
 }

@@ -47,11 +47,21 @@ impl Store {
     /// Every product's door, by the slug in its address.
     pub async fn ingest_doors(&self, now: Timestamp) -> Result<HashMap<Slug, IngestDoor>, StoreError> {
         let mut conn = self.read().await?;
-        let rows: Vec<DoorRow> =
-            on!(conn.link(), |db| sqlx::query_as(DOORS).bind(Millis(now)).fetch_all(&mut *db).await?);
+        let rows: Vec<DoorRow> = on!(conn.link(), |db| sqlx::query_as(DOORS)
+            .bind(Millis(now))
+            .fetch_all(&mut *db)
+            .await?);
         let mut doors: HashMap<Slug, IngestDoor> = HashMap::new();
-        for DoorRow { slug: Text(slug), product_id: Text(product_id), digest } in rows {
-            let door = doors.entry(slug).or_insert_with(|| IngestDoor { product_id, secrets: Vec::new() });
+        for DoorRow {
+            slug: Text(slug),
+            product_id: Text(product_id),
+            digest,
+        } in rows
+        {
+            let door = doors.entry(slug).or_insert_with(|| IngestDoor {
+                product_id,
+                secrets: Vec::new(),
+            });
             door.secrets.extend(digest.map(|Digest(digest)| digest));
         }
         Ok(doors)
@@ -61,7 +71,10 @@ impl Store {
     pub async fn event_source(&self, cloud_device_id: &CloudDeviceId) -> Result<Option<EventSource>, StoreError> {
         let recalled = self.shared.recall(|model| {
             let facts = model.device_by_cloud_id(cloud_device_id)?;
-            Some(EventSource { device_id: facts.id, product: facts.product })
+            Some(EventSource {
+                device_id: facts.id,
+                product: facts.product,
+            })
         });
         if let Some(source) = recalled.await? {
             return Ok(source);
@@ -73,7 +86,9 @@ impl Store {
                 .fetch_optional(&mut *db)
                 .await?)
         };
-        let Some((Text(device_id), Text(product_id), version)) = found else { return Ok(None) };
+        let Some((Text(device_id), Text(product_id), version)) = found else {
+            return Ok(None);
+        };
         let product = self.product_version(product_id, version).await?;
         Ok(Some(EventSource { device_id, product }))
     }

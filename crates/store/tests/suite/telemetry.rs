@@ -2,8 +2,8 @@
 
 mod model;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ostler_core::event::CloudEvent;
 use ostler_core::history::BucketWidth;
@@ -55,7 +55,10 @@ impl World {
         };
         let point = |(key, value): &(&str, f64)| NewPoint {
             time: at(time),
-            point: Point { key: key.parse().unwrap(), value: PointValue::Number(*value) },
+            point: Point {
+                key: key.parse().unwrap(),
+                value: PointValue::Number(*value),
+            },
         };
         NewEvent {
             id: EventId::draw(NOW, &*self.entropy),
@@ -75,12 +78,22 @@ impl World {
     }
 
     async fn keep(&self, events: Vec<NewEvent>) -> Vec<EventFate> {
-        self.store.record_arrivals(Arrivals { events, rejections: Vec::new() }).await.unwrap()
+        self.store
+            .record_arrivals(Arrivals {
+                events,
+                rejections: Vec::new(),
+            })
+            .await
+            .unwrap()
     }
 
     async fn all_points(&self, device_id: DeviceId, key: &str) -> Vec<(i64, f64)> {
         let key = key.parse().unwrap();
-        let listed = self.store.points(device_id, &key, &always(), Page::first(500)).await.unwrap();
+        let listed = self
+            .store
+            .points(device_id, &key, &always(), Page::first(500))
+            .await
+            .unwrap();
         assert!(!listed.more);
         listed.items.iter().map(numbered).collect()
     }
@@ -100,7 +113,9 @@ impl World {
 }
 
 fn numbered(point: &StoredPoint) -> (i64, f64) {
-    let PointValue::Number(number) = point.value else { panic!("{point:?} is no number") };
+    let PointValue::Number(number) = point.value else {
+        panic!("{point:?} is no number")
+    };
     (point.time.millis() - NOW.millis(), number)
 }
 

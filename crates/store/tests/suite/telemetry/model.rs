@@ -47,7 +47,11 @@ fn random_windows(chance: &mut Chance) -> IntervalSet {
 
 /// Points in the model that may be seen, ascending.
 fn visible_in(model: &Model, visible: &IntervalSet) -> Vec<(i64, f64)> {
-    model.iter().filter(|(time, _)| visible.contains(at(**time))).map(|(time, (_, value))| (*time, *value)).collect()
+    model
+        .iter()
+        .filter(|(time, _)| visible.contains(at(**time)))
+        .map(|(time, (_, value))| (*time, *value))
+        .collect()
 }
 
 async fn random_batch(
@@ -62,7 +66,10 @@ async fn random_batch(
         let (time, value) = (TICK * chance.below(TICKS), chance.below(3));
         let received = arrival + number;
         let event = world.event(device_id, time, &[("t", value as f64)]);
-        events.push(NewEvent { received_at: at(received), ..event });
+        events.push(NewEvent {
+            received_at: at(received),
+            ..event
+        });
         if known.insert((time, value)) {
             model.insert(time, (received, value as f64));
         }
@@ -89,18 +96,30 @@ async fn ask_everything(world: &World, device_id: DeviceId, chance: &mut Chance,
     }
     assert_eq!(seen, expected);
 
-    let latest = world.store.latest_points(device_id, &[(key.clone(), visible.clone())]).await.unwrap();
+    let latest = world
+        .store
+        .latest_points(device_id, &[(key.clone(), visible.clone())])
+        .await
+        .unwrap();
     let latest: Vec<i64> = latest.iter().map(|point| point.time.millis() - NOW.millis()).collect();
-    assert_eq!(latest, expected.last().map(|(time, _)| *time).into_iter().collect::<Vec<_>>());
+    assert_eq!(
+        latest,
+        expected.last().map(|(time, _)| *time).into_iter().collect::<Vec<_>>()
+    );
 
     let width: BucketWidth = "PT1S".parse().unwrap();
     let mut buckets: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
     for (time, value) in &expected {
-        buckets.entry(width.start_of(at(*time)).millis()).or_default().push(*value);
+        buckets
+            .entry(width.start_of(at(*time)).millis())
+            .or_default()
+            .push(*value);
     }
     let read = world.store.buckets(device_id, &key, &visible, width).await.unwrap();
-    let read: Vec<_> =
-        read.iter().map(|each| (each.start.millis(), each.count, each.min, each.max, each.sum, each.last)).collect();
+    let read: Vec<_> = read
+        .iter()
+        .map(|each| (each.start.millis(), each.count, each.min, each.max, each.sum, each.last))
+        .collect();
     let expected: Vec<_> = buckets
         .into_iter()
         .map(|(start, values)| {

@@ -1,0 +1,53 @@
+//! P1: the end of a grant while calls by it are on their way, under a fault at every step.
+
+use std::time::Duration;
+
+use ostler_app::call_function::Wait;
+
+use super::cloud::Behaviour;
+use super::under_every_fault;
+use super::witness::CallTold;
+use super::world::Life;
+
+/// Calls that are judged, queued, under way and slow when the grant ends.
+async fn calls_and_end(life: &Life) {
+    let mut turn = 0;
+    life.cloud.behaves(move || {
+        turn += 1;
+        match turn % 4 {
+            0 => Behaviour::Answers,
+            1 => Behaviour::AnswersAfter(Duration::from_millis(600)),
+            2 => Behaviour::DepartsAfter(Duration::from_millis(100)),
+            _ => Behaviour::DepartsAfter(Duration::from_millis(300)),
+        }
+    });
+    let grant_id = life.site.customers[0].grants[0];
+    let calls = futures_util::future::join_all((0..6_u64).map(|turn| async move {
+        tokio::time::sleep(Duration::from_millis(turn * 15)).await;
+        life.call(0, 0, life.witness.number(), None, Wait::ForOutcome).await
+    }));
+    let end = async {
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        if life.end(grant_id, 5).await {
+            let told = life.call(0, 0, life.witness.number(), None, Wait::ForOutcome).await;
+            assert!(!matches!(told, CallTold::Command { .. }), "P1: called after the end: {told:?}");
+        }
+    };
+    let other = life.call(1, 0, life.witness.number(), None, Wait::ForOutcome);
+    tokio::join!(calls, end, other);
+}
+
+/// Also after a restart: acknowledged is ended.
+async fn still_ended(life: &Life) {
+    let grant_id = life.site.customers[0].grants[0];
+    let acknowledged = life.witness.ends.lock().unwrap().iter().any(|end| end.grant_id == grant_id);
+    if acknowledged {
+        let told = life.call(0, 0, life.witness.number(), None, Wait::ForOutcome).await;
+        assert!(matches!(told, CallTold::Denied), "P1: {told:?}");
+    }
+}
+
+#[test]
+fn p1_the_end_of_a_grant_survives_a_fault_at_every_step() {
+    under_every_fault(Behaviour::DepartsAfter(Duration::from_millis(260)), calls_and_end, still_ended);
+}
