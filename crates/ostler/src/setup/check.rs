@@ -60,7 +60,7 @@ async fn look(file: Option<&Path>) -> Vec<Verdict> {
     let (master_key, keys) = files::master_key(&config.master_key_file);
     let mut verdicts = vec![files::configuration(file), master_key, files::disk(&config)];
 
-    let database = Database::look(&config, keys).await;
+    let mut database = Database::look(&config, keys).await;
     let products = database.connected_products().await;
     verdicts.extend(database.into_verdicts().await);
     verdicts.extend(cloud::look(&config, &products).await);

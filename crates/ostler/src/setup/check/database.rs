@@ -67,15 +67,14 @@ impl Database {
         }
     }
 
-    pub async fn connected_products(&self) -> Vec<ConnectedProduct> {
+    /// None of a database that cannot be read; what then is wrong becomes its verdict.
+    pub async fn connected_products(&mut self) -> Vec<ConnectedProduct> {
         let Some(store) = &self.store else { return Vec::new() };
-        match connected_products(store).await {
-            Ok(products) => products,
-            Err(error) => {
-                eprintln!("ostler: the products cannot be read: {}", chain(&error));
-                Vec::new()
-            }
-        }
+        connected_products(store).await.unwrap_or_else(|error| {
+            let detail = format!("its products cannot be read: {}", chain(&error));
+            self.verdict = Verdict::failed(what::DATABASE, detail);
+            Vec::new()
+        })
     }
 
     pub async fn into_verdicts(self) -> [Verdict; 2] {
