@@ -110,11 +110,11 @@ impl Connection {
         answer: &Answer,
         departed_at: std::time::Instant,
     ) -> bool {
+        // The answer's own `Date`, cut off to the second, bounds the moment of sending from below;
+        // what earlier answers taught may bound it closer.
         let waited = self.clock.instant().duration_since(departed_at);
-        // `Date` is cut off to the second, so this is never later than the true moment of sending.
-        let Some(sent_at) = answer.date().map(|date| date - waited) else {
-            return false;
-        };
+        let by_date = answer.date().map(|date| date - waited);
+        let Some(sent_at) = by_date.max(self.cloud_clock.reached_by(departed_at)) else { return false };
         match timeout(LOOK_WITHIN, self.device(id)).await {
             Ok(Ok(device)) => proves_offline(&device, sent_at),
             Ok(Err(_)) | Err(_) => false,

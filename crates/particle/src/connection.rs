@@ -13,6 +13,7 @@ use tracing::error;
 use crate::address::CloudProduct;
 use crate::answer::{self, Answer, Lost};
 use crate::breaker::{Breaker, Pass};
+use crate::cloud_clock::CloudClock;
 use crate::mint::{MintFault, Site};
 use crate::options::ParticleOptions;
 use crate::pool::{Lease, Stream};
@@ -25,6 +26,7 @@ pub(crate) struct Connection {
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub request_timeout: Duration,
+    pub cloud_clock: CloudClock,
     site: Arc<Site>,
     tokens: Tokens,
     breaker: Breaker,
@@ -122,8 +124,10 @@ impl Connection {
                 Tokens::Minted(Arc::new(cell))
             }
         };
+        let cloud_clock = CloudClock::new(clock.instant());
         Ok(Self {
             product,
+            cloud_clock,
             clock,
             entropy,
             request_timeout: options.request_timeout,
@@ -179,6 +183,9 @@ impl Connection {
         match &answer {
             Ok(answer) => {
                 request.purpose.count_answer(answer.status);
+                if let Some(date) = answer.date() {
+                    self.cloud_clock.observe(date, departed_at, self.clock.instant());
+                }
                 self.learn(answer.status, answer.retry_after(), &token, pass);
             }
             Err(lost) => self.learn_of_loss(*lost, request.purpose, departed_at, pass),

@@ -13,6 +13,7 @@ mod breaker;
 mod call;
 mod check;
 mod classify;
+mod cloud_clock;
 mod connection;
 mod devices;
 mod event;

@@ -176,7 +176,7 @@ impl Seeder<'_> {
 
     async fn import(&self, id: ProductId, of_cloud: &ProductFacts, devices: &[DeviceFacts]) -> anyhow::Result<Vec<(DeviceFacts, DeviceId)>> {
         let mine: Vec<_> =
-            devices.iter().filter(|device| device.product_id == Some(of_cloud.id) && device.in_service).collect();
+            devices.iter().filter(|device| device.product_id == Some(of_cloud.id) && !device.reports_itself).collect();
         let requests = mine.iter().map(|device| ImportRequest {
             cloud_id: device.cloud_id.to_string(),
             name: device.name.clone(),
@@ -305,7 +305,7 @@ impl Seeder<'_> {
         let key = self.store.registration_key(thermostats.id).await?.context("every product has a registration key")?;
         let handle = self.sim.handle();
         let mut unregistered = Vec::new();
-        for device in handle.facts().devices.into_iter().filter(|device| !device.in_service) {
+        for device in handle.facts().devices.into_iter().filter(|device| device.reports_itself) {
             let credential = key.credential_of(&device.cloud_id.to_string().parse()?);
             handle.set_credential(&device.cloud_id, credential.clone());
             unregistered.push(Unregistered { cloud_id: device.cloud_id.to_string(), credential });
