@@ -1,3 +1,5 @@
+//! The audit log and its signed head, as staff read them.
+
 use serde_json::{Value, json};
 
 use super::created_product;

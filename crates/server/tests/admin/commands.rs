@@ -1,3 +1,5 @@
+//! The ledger of commands, as staff read it.
+
 use serde_json::json;
 
 use super::{CLOUD_ID, NOBODY, created_product, imported_device};

@@ -1,3 +1,5 @@
+//! Importing, naming and quarantining devices.
+
 use serde_json::json;
 
 use super::{CLOUD_ID, NOBODY, OTHER_CLOUD_ID, created_product, imported_device, product_from, thermostat};

@@ -1,3 +1,5 @@
+//! Making, listing and ending grants, and what their faults are called.
+
 use serde_json::{Value, json};
 
 use super::{CLOUD_ID, NOBODY, created_product, imported_device};

@@ -1,3 +1,5 @@
+//! Products as files over HTTP: applying, the dry run, versions, reverting.
+
 use serde_json::{Value, json};
 
 use super::{NOBODY, created_product, thermostat};
