@@ -17,6 +17,7 @@ use ostler_core::name::{FunctionName, TelemetryKey, VariableName};
 use crate::tx::row;
 use crate::value::{AsJson, Millis, Text};
 
+pub(crate) use change::end_grants_of;
 pub use change::{GrantChanged, GrantCreated, GrantEnded, Said};
 pub use list::{GrantFilter, GrantRecord, GrantVersionRecord};
 

@@ -26,7 +26,7 @@ pub enum GrantCreated {
     Created,
     /// P2: somebody owns the device.
     OwnedAlready,
-    /// The customer or the device does not exist.
+    /// The customer or the device does not exist, or the account is closed.
     NobodyOrNothing,
 }
 
@@ -70,6 +70,18 @@ const CURRENT: &str = concat!(
        JOIN grant_version v ON v.grant_id = g.grant_id AND v.version = g.version
       WHERE g.grant_id = $1"
 );
+const OPEN_OF_CUSTOMER: &str = concat!(
+    "SELECT ",
+    grant_columns!(),
+    "
+       FROM device_grant g
+       JOIN grant_version v ON v.grant_id = g.grant_id AND v.version = g.version
+      WHERE g.customer_id = $1 AND g.closed_at IS NULL
+      ORDER BY g.grant_id"
+);
+/// Changes nothing, and holds the account open until the transaction ends: whoever closes it
+/// meanwhile waits, and then sees the grant that was made.
+const HOLD_OPEN: &str = "UPDATE customer SET closed_at = NULL WHERE customer_id = $1 AND closed_at IS NULL";
 const CLOSED_AT: &str = "SELECT closed_at FROM device_grant WHERE grant_id = $1";
 /// An owner whose time has run out owns nothing, and must not stand in the next one's way.
 const CLOSE_LAPSED_OWNER: &str = "
@@ -85,6 +97,10 @@ impl Store {
     pub async fn create_grant(&self, grant: Grant, said: Said, now: Timestamp) -> Result<GrantCreated, StoreError> {
         let mut tx = self.write(now).await?;
         let grant = Grant { version: 1, ..grant };
+        let held = execute!(tx.link(), sqlx::query(HOLD_OPEN).bind(Text(grant.customer_id)));
+        if held == 0 {
+            return Ok(GrantCreated::NobodyOrNothing);
+        }
         if grant.source == GrantSource::Owner {
             close_lapsed_owner(&mut tx, grant.device_id, now).await?;
         }
@@ -124,32 +140,67 @@ impl Store {
         let Some(grant) = current(tx.link(), grant_id).await? else {
             return Ok(GrantEnded::Unknown);
         };
-        let at = grant.ends_at.map_or(now, |ends_at| ends_at.min(now));
-        let ended = Grant {
-            version: grant.version + 1,
-            ends_at: Some(at),
-            ..grant
-        };
-        if !move_head(&mut tx, &ended, Some(now)).await? {
+        let (ended, at) = ending(grant, now);
+        if !end(&mut tx, &ended, &said, now).await? {
             let closed_at = closed_at(tx.link(), grant_id).await?.unwrap_or(now);
             let at = ended_at_before(&ended, closed_at);
             return Ok(GrantEnded::EndedBefore { at });
         }
-        insert_version(&mut tx, &ended, &said, now).await?;
-        let (customer_id, device_id) = (ended.customer_id, ended.device_id);
-        tx.audit(act("grant.end", &ended, &said));
-        tx.change(Change::GrantEnded {
-            grant_id,
-            customer_id,
-            device_id,
-        });
         tx.commit().await?;
         Ok(GrantEnded::Ended {
-            customer_id,
-            device_id,
+            customer_id: ended.customer_id,
+            device_id: ended.device_id,
             at,
         })
     }
+}
+
+/// Ends all that a customer holds, in the transaction that closes the account.
+pub(crate) async fn end_grants_of(
+    tx: &mut Tx,
+    customer_id: CustomerId,
+    said: &Said,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    loop {
+        let rows: Vec<GrantRow> = on!(tx.link(), |db| sqlx::query_as(OPEN_OF_CUSTOMER)
+            .bind(Text(customer_id))
+            .fetch_all(&mut *db)
+            .await?);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for grant in rows.into_iter().map(GrantRow::into_grant) {
+            // One that somebody else changed meanwhile is still there in the next round, and ends then.
+            end(tx, &ending(grant, now).0, said, now).await?;
+        }
+    }
+}
+
+/// A grant's last version, and when it ends.
+fn ending(grant: Grant, now: Timestamp) -> (Grant, Timestamp) {
+    let at = grant.ends_at.map_or(now, |ends_at| ends_at.min(now));
+    let ended = Grant {
+        version: grant.version + 1,
+        ends_at: Some(at),
+        ..grant
+    };
+    (ended, at)
+}
+
+/// `false` if it had ended before, or somebody else changed it meanwhile.
+async fn end(tx: &mut Tx, ended: &Grant, said: &Said, now: Timestamp) -> Result<bool, StoreError> {
+    if !move_head(tx, ended, Some(now)).await? {
+        return Ok(false);
+    }
+    insert_version(tx, ended, said, now).await?;
+    tx.audit(act("grant.end", ended, said));
+    tx.change(Change::GrantEnded {
+        grant_id: ended.id,
+        customer_id: ended.customer_id,
+        device_id: ended.device_id,
+    });
+    Ok(true)
 }
 
 /// What the last version says, or when it was closed if that says nothing.

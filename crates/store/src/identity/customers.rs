@@ -12,6 +12,7 @@ use crate::Store;
 use crate::audit::{Act, Actor};
 use crate::dialect::{Pair, json_rows};
 use crate::error::StoreError;
+use crate::grants::{Said, end_grants_of};
 use crate::page::{Listed, Page};
 use crate::read_model::{Change, TokensOf};
 use crate::tx::{execute, on, row};
@@ -182,6 +183,8 @@ impl Store {
         if closed == 1 {
             end_families(tx.link(), Of::Customer(id), EndReason::AccountEnded, now).await?;
             end_sessions(tx.link(), id).await?;
+            let said = Said { by, reason: Some(EndReason::AccountEnded.as_str().to_owned()) };
+            end_grants_of(&mut tx, id, &said, now).await?;
             tx.change(Change::TokensEnded(TokensOf::Customer(id)));
             tx.audit(Act::new("customer.close", by).about("customer_id", id));
             tx.commit().await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ostler_core::grant::{Allowance, Grant, GrantSource};
 use ostler_core::id::{CustomerId, DeviceId, GrantId};
 use ostler_core::interval::Interval;
-use ostler_store::{GrantChanged, GrantCreated, GrantEnded, GrantFilter, Page};
+use ostler_store::{Actor, GrantChanged, GrantCreated, GrantEnded, GrantFilter, Page};
 
 use super::world::{NOW, later, on_both, said};
 
@@ -93,6 +93,39 @@ on_both! {
         let nothing = world.grant(ada, DeviceId::draw(NOW, &*world.entropy), GrantSource::Share);
         for grant in [nobody, nothing] {
             assert_eq!(world.store.create_grant(grant, said(), NOW).await.unwrap(), GrantCreated::NobodyOrNothing);
+        }
+    }
+
+    async fn p1_an_account_that_closes_takes_all_its_grants_along(world) {
+        let (ada, device_id, owner) = world.held_device().await;
+        let lent = world.device(world.product("lent").await, 9).await;
+        world.store.create_grant(world.grant(ada, lent, GrantSource::Share), said(), NOW).await.unwrap();
+        assert!(world.store.close_customer(ada, Actor::System, later(5)).await.unwrap());
+
+        assert!(world.facts(ada, device_id).await.grants.is_empty() && world.facts(ada, lent).await.grants.is_empty());
+        let record = world.store.grant(owner).await.unwrap().unwrap();
+        assert_eq!((record.grant.version, record.grant.ends_at), (2, Some(later(5))));
+        // Nothing stands in the next owner's way, and nobody gives the closed account anything.
+        let bob = world.customer("bob").await;
+        let next = world.grant(bob, device_id, GrantSource::Owner);
+        assert_eq!(world.store.create_grant(next, said(), later(6)).await.unwrap(), GrantCreated::Created);
+        let again = world.grant(ada, lent, GrantSource::Share);
+        assert_eq!(world.store.create_grant(again, said(), later(6)).await.unwrap(), GrantCreated::NobodyOrNothing);
+        assert!(world.store.model_agrees().await.unwrap());
+        world.store.verify_audit().await.unwrap().unwrap();
+    }
+
+    async fn p1_no_grant_slips_in_while_an_account_closes(world) {
+        let device_id = world.device(world.product("lent").await, 9).await;
+        for round in 0..8 {
+            let customer = world.customer(&format!("customer-{round}")).await;
+            let grants = [(); 4].map(|()| world.store.create_grant(world.grant(customer, device_id, GrantSource::Share), said(), NOW));
+            let (created, closed) = futures_util::future::join(
+                futures_util::future::join_all(grants),
+                world.store.close_customer(customer, Actor::System, later(5)),
+            ).await;
+            assert!(closed.unwrap() && created.into_iter().all(|created| created.is_ok()));
+            assert!(world.facts(customer, device_id).await.grants.is_empty());
         }
     }
 
