@@ -96,7 +96,7 @@ async fn answer(
     if cors.is_preflight() {
         return Ok(http::StatusCode::NO_CONTENT.into_response());
     }
-    let request = body::guarded(request, state.limits())?;
+    let request = body::guarded(request, state.limits()).await?;
     // A panic ends its request, not the process; the hook has written where it happened.
     AssertUnwindSafe(next.run(request))
         .catch_unwind()

@@ -162,6 +162,8 @@ pub struct ProblemDocument {
     extensions: Map<String, Value>,
 }
 
+const ERRORS_MAX: usize = 50;
+
 type Cause = Arc<dyn Error + Send + Sync>;
 
 /// A refusal on its way out. Boxed, for it travels in the `Err` of many a small result.
@@ -223,12 +225,16 @@ impl Problem {
         self
     }
 
+    /// One more place and its rule, as far as somebody would read them: a body of a thousand faults
+    /// does not get an answer of a thousand.
     #[must_use]
     pub fn error(mut self, place: Place, rule: impl Into<String>) -> Self {
-        self.0.errors.push(FieldError {
-            place,
-            rule: rule.into(),
-        });
+        if self.0.errors.len() < ERRORS_MAX {
+            self.0.errors.push(FieldError {
+                place,
+                rule: rule.into(),
+            });
+        }
         self
     }
 
@@ -319,7 +325,7 @@ pub(crate) fn whole_seconds(wait: Duration) -> u64 {
 
 /// No answer may contain 40 hexadecimal digits, the shape of a device cloud's tokens, not even
 /// when it repeats what a caller sent: nobody should have to wonder whose they are.
-fn without_token_shapes(text: &str) -> String {
+pub(crate) fn without_token_shapes(text: &str) -> String {
     const TOKEN_LEN: usize = 40;
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;

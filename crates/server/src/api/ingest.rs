@@ -53,7 +53,7 @@ pub async fn ingest_particle(
     };
     let content_type = request.headers().get(CONTENT_TYPE).cloned();
     let content_type = content_type.as_ref().and_then(|value| value.to_str().ok());
-    let body = read_body(request.into_body(), state.limits().body_bytes).await?;
+    let body = read_body(request.into_body(), state.limits().ingest_body_bytes).await?;
     let delivery = match webhook::parse(content_type, &body) {
         Ok(events) => Delivery::Events(events),
         Err(_fault) => Delivery::Unreadable(body),

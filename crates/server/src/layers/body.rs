@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use http::header::CONTENT_LENGTH;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
@@ -23,13 +24,16 @@ use crate::problem::Problem;
 #[error("the body did not arrive in time")]
 pub struct BodyOverdue;
 
-pub(super) fn guarded(request: Request, limits: &Limits) -> Result<Request, Problem> {
+pub(super) async fn guarded(request: Request, limits: &Limits) -> Result<Request, Problem> {
     let bytes_max = limits.body_bytes.max(limits.ingest_body_bytes);
     let declared = request
         .headers()
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|bytes| bytes > bytes_max as u64) {
+    if let Some(bytes) = declared.filter(|bytes| *bytes > bytes_max as u64) {
+        if bytes <= DISCARDED_BYTES_MAX {
+            discard(Timed::new(request.into_body(), limits.body_deadline)).await;
+        }
         return Err(too_large(bytes_max));
     }
     if request.body().is_end_stream() {
@@ -37,6 +41,14 @@ pub(super) fn guarded(request: Request, limits: &Limits) -> Result<Request, Prob
     }
     let deadline = limits.body_deadline;
     Ok(request.map(|body| Body::new(Timed::new(body, deadline))))
+}
+
+/// A connection that is closed on what its client still sends is reset, and the answer may be lost
+/// with it. So a body that is too large, but not absurdly so, is let through to nobody first.
+const DISCARDED_BYTES_MAX: u64 = 16 * 1_048_576;
+
+async fn discard(mut body: Timed) {
+    while let Some(Ok(_)) = body.frame().await {}
 }
 
 /// One deadline for the whole body: a byte now and then does not extend it.
