@@ -3,11 +3,18 @@
 #![cfg(test)]
 
 mod installation;
+mod operations;
 mod world;
 
+mod authorization;
 mod backup;
+mod bad_input;
 mod check;
 mod connect;
+mod durability;
 mod init;
+mod kill;
 mod product;
+mod promises;
 mod scenarios;
+mod traces;

@@ -8,29 +8,4 @@ mod s5_first_start;
 mod s7_one_api;
 mod s8_limits;
 
-/// Runs one scenario on SQLite and on PostgreSQL, as two tests.
-macro_rules! on_both {
-    ($(#[$doc:meta])* async fn $name:ident($installation:ident) $body:block) => {
-        mod $name {
-            use super::*;
-
-            async fn scenario(mut $installation: Installation) {
-                // Most scenarios only look.
-                let _ = &mut $installation;
-                $body
-            }
-
-            $(#[$doc])*
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn on_sqlite() {
-                scenario(Installation::start(On::Sqlite).await).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn on_postgres() {
-                scenario(Installation::start(On::Postgres).await).await;
-            }
-        }
-    };
-}
-use on_both;
+use crate::world::on_both;

@@ -5,15 +5,44 @@
 //! of the product; what is said of an answer is the test's to say.
 
 mod browser;
+mod heard;
 mod installation;
 mod staff;
 
 pub use browser::sign_in;
+pub use heard::Heard;
 pub use installation::{Installation, On};
-pub use staff::{Customer, Fleet};
+pub use staff::{Customer, Fleet, REDIRECT_URI, THERMOSTAT, VEHICLE, product_file};
 
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
+
+/// Runs one test on SQLite and on PostgreSQL, as two tests, each on a fresh installation.
+macro_rules! on_both {
+    ($(#[$doc:meta])* async fn $name:ident($installation:ident) $body:block) => {
+        mod $name {
+            use super::*;
+
+            async fn scenario(mut $installation: Installation) {
+                // Most only look.
+                let _ = &mut $installation;
+                $body
+            }
+
+            $(#[$doc])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_sqlite() {
+                scenario(Installation::start(On::Sqlite).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_postgres() {
+                scenario(Installation::start(On::Postgres).await).await;
+            }
+        }
+    };
+}
+pub(crate) use on_both;
 
 /// An answer, read whole.
 #[derive(Debug)]
@@ -61,11 +90,21 @@ pub struct Caller {
     base: String,
     http: reqwest::Client,
     token: Option<String>,
+    heard: Heard,
 }
 
 impl Caller {
     pub fn new(base: &str, token: Option<String>) -> Self {
-        Self { base: base.to_owned(), http: http(), token }
+        Self { base: base.to_owned(), http: http(), token, heard: Heard::default() }
+    }
+
+    /// The same caller, whose answers are kept to be searched.
+    pub fn heard_by(&self, heard: &Heard) -> Self {
+        Self { heard: heard.clone(), ..self.clone() }
+    }
+
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -100,7 +139,11 @@ impl Caller {
     }
 
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        Answer::of(request.send().await.expect("the server answers")).await
+        let request = request.build().expect("a request");
+        let asked = format!("{} {}", request.method(), request.url());
+        let answer = Answer::of(self.http.execute(request).await.expect("the server answers")).await;
+        self.heard.keep(asked, &answer);
+        answer
     }
 }
 

@@ -16,11 +16,14 @@ pub struct Tokens {
     pub access_token: String,
     pub refresh_token: Option<String>,
     pub scope: String,
+    /// What was shown on the way.
+    pub pages: Vec<String>,
 }
 
 /// Authorization code with PKCE, from the app's first redirect to its tokens.
 pub async fn sign_in(base: &str, client_id: &str, redirect_uri: &str, customer: &Customer, scope: &str) -> Tokens {
     let mut browser = Browser::new(base);
+    let mut pages = Vec::new();
     let query = [
         ("response_type", "code"),
         ("client_id", client_id),
@@ -32,8 +35,10 @@ pub async fn sign_in(base: &str, client_id: &str, redirect_uri: &str, customer: 
     ];
     let start = Url::parse_with_params(&format!("{base}/oauth/authorize"), query).expect("a URL");
     browser.open(start).await;
+    pages.push(browser.page.clone());
     browser.submit(&[("email", &customer.email), ("password", &customer.password)]).await;
     if browser.left_for.is_none() {
+        pages.push(browser.page.clone());
         browser.submit(&[]).await;
     }
     let back = browser.left_for.unwrap_or_else(|| panic!("not back at the app: {:?}", browser.page));
@@ -55,6 +60,7 @@ pub async fn sign_in(base: &str, client_id: &str, redirect_uri: &str, customer: 
         access_token: text("/access_token").expect("an access token"),
         refresh_token: text("/refresh_token"),
         scope: text("/scope").unwrap_or_default(),
+        pages,
     }
 }
 

@@ -9,6 +9,7 @@ use ostler_testkit::{Database, Postgres, Process, Scratch, free_port};
 use super::Caller;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ostler");
+const OWNER: &str = "owner@example.com";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// On which database.
@@ -22,9 +23,14 @@ pub enum On {
 pub struct Installation {
     // Dropped in this order: the server before its database, the database before its files.
     server: Option<Process>,
-    sim: Sim,
+    sim: Option<Sim>,
+    cloud: SimHandle,
+    sim_url: String,
     base: String,
     machine: (String, String),
+    owner_password: String,
+    /// Of the environment, over the configuration.
+    settings: Vec<(&'static str, &'static str)>,
     starts: u32,
     database: Option<Database>,
     scratch: Scratch,
@@ -41,20 +47,25 @@ impl Installation {
         let port = free_port();
         let base = format!("http://127.0.0.1:{port}");
         let mut init = ostler();
-        init.arg("init").arg(scratch.join("site")).args(["--email", "owner@example.com", "--public-url", &base]);
+        init.arg("init").arg(scratch.join("site")).args(["--email", OWNER, "--public-url", &base]);
         if let Some(database) = &database {
             init.args(["--database-url", database.url()]);
         }
         let told = init.output().expect("ostler init runs");
         let said = String::from_utf8_lossy(&told.stdout).into_owned();
         assert!(told.status.success(), "{said}{}", String::from_utf8_lossy(&told.stderr));
+        let sim = Sim::start(simulation).await.expect("the simulated cloud starts");
         let mut installation = Self {
             server: None,
-            sim: Sim::start(simulation).await.expect("the simulated cloud starts"),
+            cloud: sim.handle(),
+            sim_url: sim.base_url(),
+            sim: Some(sim),
             base,
-            machine: machine_client(&said),
+            machine: told_pair(&said, "Client "),
+            owner_password: told_pair(&said, "Owner ").1,
+            settings: Vec::new(),
             starts: 0,
-            database: database,
+            database,
             scratch,
         };
         installation.serve(port);
@@ -62,11 +73,16 @@ impl Installation {
     }
 
     pub fn sim(&self) -> SimHandle {
-        self.sim.handle()
+        self.cloud.clone()
     }
 
     pub fn sim_url(&self) -> String {
-        self.sim.base_url()
+        self.sim_url.clone()
+    }
+
+    /// From now on nobody listens at the cloud's address.
+    pub async fn stop_cloud(&mut self) {
+        self.sim.take().expect("it runs").shutdown().await;
     }
 
     pub fn base(&self) -> &str {
@@ -87,6 +103,18 @@ impl Installation {
     pub async fn maker(&self) -> Caller {
         let (id, secret) = &self.machine;
         self.machine_caller(id, secret).await
+    }
+
+    /// The first member of staff, signed in as a person.
+    pub async fn owner(&self) -> Caller {
+        let credentials = serde_json::json!({"email": OWNER, "password": self.owner_password});
+        let session = self.anonymous().post("/admin/v1/session", &credentials).await.expect(200);
+        Caller::new(&self.base, session.at("/access_token").as_str().map(str::to_owned))
+    }
+
+    /// What the first member of staff signs in with.
+    pub fn owner_credentials(&self) -> (&str, &str) {
+        (OWNER, &self.owner_password)
     }
 
     /// A machine by its client credentials (RFC 6749 §4.4), with its default scopes.
@@ -132,6 +160,12 @@ impl Installation {
         self.serve_again();
     }
 
+    /// As [`Self::restart`], with these variables of the environment from now on.
+    pub fn restart_with(&mut self, settings: &[(&'static str, &'static str)]) {
+        self.settings.extend(settings);
+        self.restart();
+    }
+
     /// kill -9, then a start on what is left.
     pub fn crash_and_restart(&mut self) {
         self.server.take().expect("it runs").kill();
@@ -152,7 +186,8 @@ impl Installation {
             .arg(self.scratch.join("site/ostler.toml"))
             .env("OSTLER_LISTEN", format!("127.0.0.1:{port}"))
             .env("OSTLER_LIMITS_REQUESTS_PER_MINUTE_PER_ADDRESS", "0")
-            .env("OSTLER_LIMITS_REQUESTS_PER_MINUTE_PER_CALLER", "0");
+            .env("OSTLER_LIMITS_REQUESTS_PER_MINUTE_PER_CALLER", "0")
+            .envs(self.settings.iter().copied());
         let name = format!("ostler-{}", self.starts);
         let mut server = Process::spawn(&name, &mut serve, &self.scratch);
         server.wait_for_listener(([127, 0, 0, 1], port).into(), READY_WITHIN);
@@ -173,10 +208,10 @@ pub fn ostler() -> Command {
     command
 }
 
-/// `ostler init` shows it once: `Client  cli_… / ost_cs_…`.
-fn machine_client(said: &str) -> (String, String) {
-    let line = said.lines().find(|line| line.starts_with("Client ")).expect("a line that names the client");
+/// What `ostler init` shows once, in a line such as `Client  cli_… / ost_cs_…`.
+fn told_pair(said: &str, label: &str) -> (String, String) {
+    let line = said.lines().find(|line| line.starts_with(label)).expect("a line with this label");
     let mut words = line.split_whitespace().skip(1).filter(|word| *word != "/");
-    let (id, secret) = (words.next(), words.next());
-    (id.expect("an id").to_owned(), secret.expect("a secret").to_owned())
+    let (first, second) = (words.next(), words.next());
+    (first.expect("a name").to_owned(), second.expect("a secret").to_owned())
 }
