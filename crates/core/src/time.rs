@@ -161,7 +161,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_the_parser_panic(text in "\\PC{0,48}") {
-            drop(text.parse::<Timestamp>());
+            std::hint::black_box(text.parse::<Timestamp>().is_ok());
         }
     }
 }
