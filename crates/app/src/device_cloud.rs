@@ -40,6 +40,8 @@ pub enum CloudCredential {
 pub enum ReadOutcome {
     Value(serde_json::Value),
     DeviceOffline,
+    /// It may be connected, and did not answer in time.
+    NoAnswer,
     VariableUnknown,
     /// Not connected, refused, or no usable credential: asking again later is safe.
     Unavailable,

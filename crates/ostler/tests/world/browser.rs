@@ -96,9 +96,9 @@ impl Browser {
     /// Fills in the page's first form and presses its first button.
     async fn submit(&mut self, filled_in: &[(&str, &str)]) {
         let mut fields: Vec<(String, String)> =
-            tags(&self.page, "input").filter(|tag| attribute(tag, "type").as_deref() == Some("hidden")).filter_map(named_value).collect();
+            tags(&self.page, "input").filter(|tag| attribute(tag, "type").as_deref() == Some("hidden")).filter_map(|tag| named_value(&tag)).collect();
         fields.extend(filled_in.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        fields.extend(tags(&self.page, "button").filter_map(named_value).take(1));
+        fields.extend(tags(&self.page, "button").filter_map(|tag| named_value(&tag)).take(1));
         let action = tags(&self.page, "form").next().and_then(|form| attribute(&form, "action"));
         let address = action.map_or_else(|| self.address.clone(), |action| self.address.join(&action).expect("an action"));
         let request = self.http.post(address.clone()).header(ORIGIN, &self.base).form(&fields);
@@ -153,6 +153,6 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
     Some(tag[start..end].replace("&quot;", "\"").replace("&#38;", "&").replace("&amp;", "&"))
 }
 
-fn named_value(tag: String) -> Option<(String, String)> {
-    Some((attribute(&tag, "name")?, attribute(&tag, "value").unwrap_or_default()))
+fn named_value(tag: &str) -> Option<(String, String)> {
+    Some((attribute(tag, "name")?, attribute(tag, "value").unwrap_or_default()))
 }

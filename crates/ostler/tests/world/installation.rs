@@ -147,10 +147,6 @@ impl Installation {
         })
     }
 
-    pub fn server_id(&self) -> u32 {
-        self.server.as_ref().expect("it runs").id()
-    }
-
     /// Ends the server as the operator does, and starts it again on what it left.
     pub fn restart(&mut self) {
         let mut server = self.server.take().expect("it runs");
@@ -199,12 +195,10 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 
-/// The binary, deaf to whatever this machine's environment says to it.
+/// The binary, deaf to whatever this machine's environment says.
 pub fn ostler() -> Command {
     let mut command = Command::new(BINARY);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OSTLER_")) {
-        command.env_remove(name);
-    }
+    command.env_clear();
     command
 }
 
