@@ -160,8 +160,10 @@ impl App {
         }
     }
 
-    /// Recorded after the answer, batched; under overload it is only counted.
-    fn refuse(&self, intent: NewCommand, denied: Denied) -> CallFunctionError {
+    /// Recorded after the answer, batched; under overload it is only counted. It does not take the
+    /// key: nothing was undertaken under it, and who asks again is judged again, by the same words.
+    fn refuse(&self, mut intent: NewCommand, denied: Denied) -> CallFunctionError {
+        intent.idempotency = None;
         let known = denied != Denied::NoGrant;
         let (command_id, at) = (known.then_some(intent.id), intent.created_at);
         metrics::counter!("ostler_calls_denied_total", "rule" => denied.rule()).increment(1);

@@ -7,7 +7,7 @@ use ostler_core::caller::Caller;
 use ostler_core::command::{CallOutcome, CommandState, NotSent, RefusedBy};
 use ostler_core::id::CommandId;
 use ostler_core::permit::TicketState;
-use ostler_core::policy::{Denied, Presence, Title, authorize_call};
+use ostler_core::policy::{Denied, Presence, Right, Title, authorize_call};
 use ostler_core::time::Timestamp;
 use ostler_store::StoreError;
 use ostler_store::{Command, OutcomeRecorded, Settlement};
@@ -102,6 +102,9 @@ impl App {
         let title = Title::of(caller, request.on_behalf_of);
         let refused = |_: Denied| CommandState::Refused { by: RefusedBy::Policy, at: now };
         let permit = authorize_call(&request.call, caller, title, &facts, now).map_err(refused)?;
+        if !is_named_by(command, permit.right()) {
+            return Err(CommandState::from_outcome(CallOutcome::NotSent(NotSent::PermitLapsed), now));
+        }
         Ok(self.allow(permit, slot, &facts, caller, command.id))
     }
 
@@ -152,5 +155,14 @@ impl App {
     /// The command as the ledger has it now.
     async fn present(&self, command: Command) -> Result<Command, StoreError> {
         Ok(self.store.command(command.id).await?.unwrap_or(command))
+    }
+}
+
+/// The intent says by which right the call leaves (P5). If that has ended and another would do, the
+/// ledger must not name the one that ended: nothing is sent, and asking again is safe.
+fn is_named_by(command: &Command, right: Right) -> bool {
+    match right {
+        Right::Grant { id, version } => (command.grant_id, command.grant_version) == (Some(id), Some(version)),
+        Right::Maker => command.grant_id.is_none(),
     }
 }

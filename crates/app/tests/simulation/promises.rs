@@ -38,7 +38,9 @@ pub async fn check(life: &Life) {
 
 fn p5_every_act_is_accounted_for(commands: &[Command], arrivals: &[Arrival]) {
     for arrival in arrivals {
-        let known = commands.iter().any(|command| command.argument.as_deref() == Some(&arrival.argument));
+        let known = commands.iter().any(|command| {
+            command.grant_id == arrival.right.grant_id() && command.argument.as_deref() == Some(&arrival.argument)
+        });
         assert!(known, "P5: it left, and the ledger knows nothing: {arrival:?}");
     }
     for command in commands {
@@ -71,6 +73,8 @@ fn p10_states_say_what_is_proven(commands: &[Command], arrivals: &[Arrival]) {
             (CommandState::Refused { by: RefusedBy::Cloud(_) | RefusedBy::RateLimit, .. }, Some(arrival)) => {
                 !arrival.acted
             }
+            // A refusal by no right: who asked again later may have been allowed.
+            (CommandState::Refused { by: RefusedBy::Policy, .. }, _) if command.grant_id.is_none() => true,
             (CommandState::Refused { by: RefusedBy::NotSent(_) | RefusedBy::Policy, .. }, arrival) => arrival.is_none(),
             // Whether it left died with the process, or with the answer.
             (CommandState::Unknown { .. }, _) => true,
@@ -123,7 +127,9 @@ fn p7_only_what_was_granted_leaves(grants: &HashMap<GrantId, GrantRecord>, arriv
     for arrival in arrivals {
         let record = arrival.right.grant_id().and_then(|id| grants.get(&id));
         let Some(record) = record else { panic!("P7: by no grant: {arrival:?}") };
-        let latest = record.grant.ends_at.map(|ends_at| ends_at + PERMIT_LIFETIME);
+        // An end by somebody's hand counts from its acknowledgement (P1), one by time from itself.
+        let ends_at = record.grant.ends_at.filter(|_| record.closed_at.is_none());
+        let latest = ends_at.map(|ends_at| ends_at + PERMIT_LIFETIME);
         let in_time = record.grant.starts_at <= arrival.departed_at && latest.is_none_or(|end| arrival.departed_at < end);
         assert!(in_time, "P7: {arrival:?} by {record:?}");
     }

@@ -25,7 +25,9 @@ async fn ways_of(life: &Life, device_id: DeviceId) -> Vec<(&'static str, String,
     let question = RangeQuestion { device_id, key, range: Interval::ALWAYS };
     let minute: BucketWidth = "PT1M".parse().unwrap();
     let mut ways = Vec::new();
-    for (kind, key) in [("call", None), ("call with a key", Some("key"))] {
+    let key_of_its_own = format!("key-{}", life.witness.number());
+    let key = Some(key_of_its_own.as_str());
+    for (kind, key) in [("call", None), ("call with a key", key), ("call with that key again", key)] {
         let call = FunctionCall { device_id, function: "set".parse().unwrap(), argument: "1".into() };
         let idempotency_key = key.map(|key: &str| key.parse().unwrap());
         let request = CallRequest { call, on_behalf_of: None, reason: None, idempotency_key, wait: Wait::ForOutcome };
@@ -55,6 +57,8 @@ async fn quiet(life: &Life) -> Vec<Passage> {
 
 fn a_stranger_learns_nothing(mut world: World) {
     world.live(async |life| {
+        // What a product declares is read once, when the first who may use one of its devices calls.
+        life.call(1, 0, life.witness.number(), None, Wait::ForOutcome).await;
         let nowhere = DeviceId::draw(life.clock.now(), &SeededEntropy::new(4711));
         let unknown = ways_of(life, nowhere).await;
         assert_eq!(ways_of(life, life.site.devices[FREE]).await, unknown, "a device that nobody may use");

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ostler_core::command::{CommandState, CommandStatus};
+use ostler_core::command::{CommandState, RefusedBy};
 use ostler_core::id::{CommandId, DeviceId, GrantId};
 use ostler_core::time::Timestamp;
 
@@ -74,24 +74,28 @@ impl Witness {
     }
 
     pub fn told(&self, call: Call) {
-        if matches!(call.told, CallTold::Failed(_)) {
+        if let CallTold::Failed(error) = &call.told {
+            assert!(!error.is_empty());
             self.failed();
         }
         self.calls.lock().unwrap().push(call);
     }
 
-    /// What must be so when no fault was met.
+    /// What must be so when no fault was met: whoever called was told what became of it.
     pub fn assert_all_went_well(&self) {
         assert_eq!(self.failures.load(Ordering::SeqCst), 0, "something failed without a fault");
         for call in &*self.calls.lock().unwrap() {
-            match &call.told {
-                CallTold::Command { state, .. } => {
-                    let well = [CommandStatus::Answered, CommandStatus::Accepted].contains(&state.status());
-                    assert!(well, "{call:?}");
-                }
-                CallTold::Denied => {}
-                CallTold::InFlight | CallTold::Failed(_) => panic!("{call:?}"),
-            }
+            let well = match &call.told {
+                CallTold::Command { state, .. } => matches!(
+                    state,
+                    CommandState::Answered { .. }
+                        | CommandState::Accepted
+                        | CommandState::Refused { by: RefusedBy::Policy, .. }
+                ),
+                CallTold::Denied | CallTold::InFlight => true,
+                CallTold::Failed(_) => false,
+            };
+            assert!(well, "{call:?}");
         }
     }
 }
