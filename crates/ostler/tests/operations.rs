@@ -207,7 +207,7 @@ impl<'i> Site<'i> {
         Asked {
             method: operation.method.clone(),
             path: self.path_for(operation).await,
-            query: query_for(operation),
+            query: self.query_for(operation),
             body: self.body_for(operation).await,
         }
     }
@@ -244,6 +244,18 @@ impl<'i> Site<'i> {
             (_, "slug") => self.fleet.slug.clone(),
             (operation, name) => panic!("{operation} has a parameter {name} that no value is known for"),
         }
+    }
+
+    fn query_for(&self, operation: &Operation) -> Vec<(String, String)> {
+        let value = |name: &str| match (operation.id.as_str(), name) {
+            ("getHistory" | "getFleetHistory", "key") => Some("temperature"),
+            ("getHistory" | "getFleetHistory", "from") => Some("2030-01-01T00:00:00Z"),
+            ("getHistory" | "getFleetHistory", "to") => Some("2030-01-02T00:00:00Z"),
+            ("ensureWebhook" | "importDevicesFromCloud", "dry_run") => Some("true"),
+            ("listRejectedEvents", "product") => Some(self.fleet.product_id.as_str()),
+            _ => None,
+        };
+        operation.query.iter().filter_map(|name| Some((name.clone(), value(name)?.to_owned()))).collect()
     }
 
     async fn body_for(&self, operation: &Operation) -> AskedBody {
@@ -316,17 +328,6 @@ impl<'i> Site<'i> {
         self.maker.put(&path, &self.connection()).await.expect(200);
         self.spare_product.clone()
     }
-}
-
-fn query_for(operation: &Operation) -> Vec<(String, String)> {
-    let value = |name: &str| match (operation.id.as_str(), name) {
-        ("getHistory" | "getFleetHistory", "key") => Some("temperature"),
-        ("getHistory" | "getFleetHistory", "from") => Some("2030-01-01T00:00:00Z"),
-        ("getHistory" | "getFleetHistory", "to") => Some("2030-01-02T00:00:00Z"),
-        ("ensureWebhook" | "importDevicesFromCloud", "dry_run") => Some("true"),
-        _ => None,
-    };
-    operation.query.iter().filter_map(|name| Some((name.clone(), value(name)?.to_owned()))).collect()
 }
 
 async fn signed_in(installation: &Installation, client_id: &str, customer: &Customer, scope: &str) -> Caller {

@@ -13,24 +13,24 @@ use serde_json::json;
 use super::{SOON, await_calls_at_cloud, calls_at_cloud};
 use crate::world::{Answer, Caller, Customer, Fleet, Installation, On, on_both};
 
-const PROMPT: Duration = Duration::from_secs(1);
+/// Well below every deadline that a wait for the cloud has (the shortest, for connecting, is 5 s). It
+/// is no figure of speed: those are measured elsewhere.
+const PROMPT: Duration = Duration::from_secs(3);
 /// Other work on this machine may delay an answer now and then; a wait for the cloud would delay each.
 const ATTEMPTS: usize = 5;
 
-/// Asks several times and looks at the quickest answer.
+/// The first answer that comes promptly.
 async fn assert_prompt(what: &str, mut ask: impl AsyncFnMut() -> Answer) -> Answer {
-    let mut quickest: Option<(Duration, Answer)> = None;
+    let mut took = Vec::new();
     for _ in 0..ATTEMPTS {
         let began = SystemClock.instant();
         let answer = ask().await;
-        let took = SystemClock.instant() - began;
-        if quickest.as_ref().is_none_or(|(best, _)| took < *best) {
-            quickest = Some((took, answer));
+        took.push(SystemClock.instant() - began);
+        if took.last().is_some_and(|took| *took < PROMPT) {
+            return answer;
         }
     }
-    let (took, answer) = quickest.unwrap();
-    assert!(took < PROMPT, "{what} took {took:?}");
-    answer
+    panic!("{what} took {took:?}");
 }
 
 struct Scene {
