@@ -33,9 +33,18 @@ impl App {
     /// Runs until `stopping` is cancelled.
     pub async fn run_in_background(self: Arc<Self>, stopping: CancellationToken) {
         if let Err(error) = self.connect_clouds().await {
-            tracing::error!(error = &error as &dyn std::error::Error, "the cloud connections cannot be read: no events are followed");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the cloud connections cannot be read: no events are followed"
+            );
         }
-        let jobs = async { tokio::join!(self.keep_settling_overdue_commands(), self.keep_hooks_beating(), self.keep_tidy()) };
+        let jobs = async {
+            tokio::join!(
+                self.keep_settling_overdue_commands(),
+                self.keep_hooks_beating(),
+                self.keep_tidy()
+            )
+        };
         stopping.run_until_cancelled(jobs).await;
         self.stop_followers().await;
     }
@@ -44,8 +53,14 @@ impl App {
     /// settled as unknown at the next start.
     pub async fn finish(&self) {
         self.tasks.undertakings.close();
-        if tokio::time::timeout(UNDERTAKINGS_END_WITHIN, self.tasks.undertakings.wait()).await.is_err() {
-            tracing::warn!(calls = self.tasks.undertakings.len(), "calls were still unanswered when the server stopped");
+        if tokio::time::timeout(UNDERTAKINGS_END_WITHIN, self.tasks.undertakings.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                calls = self.tasks.undertakings.len(),
+                "calls were still unanswered when the server stopped"
+            );
         }
     }
 
@@ -73,7 +88,11 @@ impl App {
     }
 
     fn follows(&self, product_id: ProductId) -> bool {
-        self.tasks.followers.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&product_id)
+        self.tasks
+            .followers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(&product_id)
     }
 
     fn follow(&self, product_id: ProductId) {
@@ -83,7 +102,9 @@ impl App {
             former.cancel();
         }
         let app = self.shared();
-        self.tasks.follower_tasks.spawn(async move { app.follow_events(product_id, stopping).await });
+        self.tasks
+            .follower_tasks
+            .spawn(async move { app.follow_events(product_id, stopping).await });
     }
 
     fn unfollow(&self, product_id: ProductId) {
@@ -105,7 +126,10 @@ impl App {
         loop {
             tokio::time::sleep(TIDY_EVERY).await;
             if let Err(error) = self.tidy().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "leftovers could not be cleared away");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "leftovers could not be cleared away"
+                );
             }
         }
     }
@@ -126,9 +150,19 @@ impl App {
 impl From<StoredConnection> for CloudConnection {
     fn from(stored: StoredConnection) -> Self {
         let credential = match stored.credential {
-            StoredCredential::Client { client_id, client_secret } => CloudCredential::Client { client_id, client_secret },
+            StoredCredential::Client {
+                client_id,
+                client_secret,
+            } => CloudCredential::Client {
+                client_id,
+                client_secret,
+            },
             StoredCredential::Token(token) => CloudCredential::Token(token),
         };
-        Self { base_url: stored.base_url, cloud_product: stored.cloud_product, credential }
+        Self {
+            base_url: stored.base_url,
+            cloud_product: stored.cloud_product,
+            credential,
+        }
     }
 }

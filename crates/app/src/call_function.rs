@@ -13,9 +13,7 @@ use std::time::Duration;
 use ostler_core::caller::Caller;
 use ostler_core::command::{CallOutcome, NotSent};
 use ostler_core::id::{CommandId, CustomerId};
-use ostler_core::policy::{
-    CallPermit, Denied, Facts, FunctionCall, Presence, Title, authorize_call,
-};
+use ostler_core::policy::{CallPermit, Denied, Facts, FunctionCall, Presence, Title, authorize_call};
 use ostler_core::time::Timestamp;
 use ostler_store::StoreError;
 use ostler_store::{By, Idempotency, IntentRecorded, NewCommand, Refusal};
@@ -50,7 +48,11 @@ pub enum Wait {
 pub enum CallFunctionError {
     /// `command_id` names the refusal in the ledger; a stranger is not told it.
     #[error("the call is not allowed: {denied}")]
-    Denied { denied: Denied, command_id: Option<CommandId>, at: Timestamp },
+    Denied {
+        denied: Denied,
+        command_id: Option<CommandId>,
+        at: Timestamp,
+    },
     #[error("the idempotency key was used for another call")]
     KeyReused,
     #[error("the call that the idempotency key names is still running")]
@@ -96,7 +98,9 @@ impl App {
         let customer_id = judged_customer(caller, request);
         let function = Some(&request.call.function);
         let device_id = request.call.device_id;
-        let facts = self.facts_for(caller, customer_id, device_id, function, slot.opened_at()).await?;
+        let facts = self
+            .facts_for(caller, customer_id, device_id, function, slot.opened_at())
+            .await?;
         Ok((facts, slot))
     }
 
@@ -110,8 +114,15 @@ impl App {
             },
             command_id: Some(command_id),
         });
-        let presence = facts.device.as_ref().map_or(Presence::Unknown, |device| device.presence);
-        Allowed { permit, _slot: slot, presence }
+        let presence = facts
+            .device
+            .as_ref()
+            .map_or(Presence::Unknown, |device| device.presence);
+        Allowed {
+            permit,
+            _slot: slot,
+            presence,
+        }
     }
 
     /// Makes the intent durable; only then may anything leave (P5, P6).
@@ -131,7 +142,11 @@ impl App {
             Ok(IntentRecorded::KeyTaken(earlier)) => return self.answer_replay(&request, *earlier),
             Ok(IntentRecorded::CoolingDown { until }) => {
                 let denied = Denied::CoolingDown { until };
-                return Err(CallFunctionError::Denied { denied, command_id: Some(command_id), at: command.created_at });
+                return Err(CallFunctionError::Denied {
+                    denied,
+                    command_id: Some(command_id),
+                    at: command.created_at,
+                });
             }
             Err(error) => {
                 self.abandon(command_id, &error);
@@ -139,7 +154,11 @@ impl App {
             }
         }
         let wait = request.wait;
-        let undertaking = Undertaking { command, caller: caller.clone(), request };
+        let undertaking = Undertaking {
+            command,
+            caller: caller.clone(),
+            request,
+        };
         let carried_out = Arc::clone(self).carry_out(undertaking.clone(), allowed);
         let running = self.tasks.undertakings.spawn(carried_out);
         match wait {
@@ -167,13 +186,23 @@ impl App {
         let known = denied != Denied::NoGrant;
         let (command_id, at) = (known.then_some(intent.id), intent.created_at);
         metrics::counter!("ostler_calls_denied_total", "rule" => denied.rule()).increment(1);
-        if !self.store.record_refusal(Refusal { command: intent, rule: denied.rule() }) {
+        if !self.store.record_refusal(Refusal {
+            command: intent,
+            rule: denied.rule(),
+        }) {
             metrics::counter!("ostler_refusals_unrecorded_total").increment(1);
         }
         CallFunctionError::Denied { denied, command_id, at }
     }
 
-    fn intent(&self, id: CommandId, caller: &Caller, request: &CallRequest, facts: &Facts, now: Timestamp) -> NewCommand {
+    fn intent(
+        &self,
+        id: CommandId,
+        caller: &Caller,
+        request: &CallRequest,
+        facts: &Facts,
+        now: Timestamp,
+    ) -> NewCommand {
         NewCommand {
             id,
             product_id: facts.product_id(),

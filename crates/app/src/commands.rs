@@ -20,7 +20,11 @@ pub enum CommandError {
 impl App {
     pub async fn command(&self, caller: &Caller, command_id: CommandId) -> Result<Command, CommandError> {
         let command = self.store.command(command_id).await?.ok_or(CommandError::NotFound)?;
-        if may_see(caller, &command) { Ok(command) } else { Err(CommandError::NotFound) }
+        if may_see(caller, &command) {
+            Ok(command)
+        } else {
+            Err(CommandError::NotFound)
+        }
     }
 }
 

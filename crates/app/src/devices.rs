@@ -5,12 +5,12 @@ use std::sync::Arc;
 use ostler_core::caller::Caller;
 use ostler_core::contract::FunctionContract;
 use ostler_core::grant::Grant;
+use ostler_core::grant::GrantSource;
 use ostler_core::id::DeviceId;
 use ostler_core::mapping::KeyMapping;
 use ostler_core::policy::{Denied, DeviceSight, Presence, Title, authorize_sight};
 use ostler_core::product::{Product, VariableDeclaration};
 use ostler_core::time::Timestamp;
-use ostler_core::grant::GrantSource;
 use ostler_store::{DeviceRecord, Renamed, StoreError};
 
 pub use ostler_store::{Listed, Page};
@@ -35,15 +35,26 @@ impl DeviceView {
     }
 
     pub fn functions(&self) -> impl Iterator<Item = &FunctionContract> {
-        self.product.declaration.functions.values().filter(|contract| self.sight.may_call(contract))
+        self.product
+            .declaration
+            .functions
+            .values()
+            .filter(|contract| self.sight.may_call(contract))
     }
 
     pub fn variables(&self) -> impl Iterator<Item = &VariableDeclaration> {
-        self.product.declaration.variables.values().filter(|variable| self.sight.may_read(&variable.name))
+        self.product
+            .declaration
+            .variables
+            .values()
+            .filter(|variable| self.sight.may_read(&variable.name))
     }
 
     pub fn keys(&self) -> impl Iterator<Item = &KeyMapping> {
-        self.product.declaration.keys().filter(|mapping| self.sight.may_see_key(&mapping.key))
+        self.product
+            .declaration
+            .keys()
+            .filter(|mapping| self.sight.may_see_key(&mapping.key))
     }
 
     pub fn grants(&self) -> &[Arc<Grant>] {
@@ -82,7 +93,10 @@ const NOTES_BYTES_MAX: usize = 2000;
 
 impl DeviceChange {
     fn check(&self) -> Result<(), DeviceError> {
-        let members = [("name", &self.name, NAME_BYTES_MAX), ("notes", &self.notes, NOTES_BYTES_MAX)];
+        let members = [
+            ("name", &self.name, NAME_BYTES_MAX),
+            ("notes", &self.notes, NOTES_BYTES_MAX),
+        ];
         for (member, text, max) in members {
             let fits = |text: &String| text.len() <= max && !text.chars().any(char::is_control);
             if !text.as_ref().is_none_or(fits) {
@@ -107,7 +121,10 @@ impl App {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Listed { items, more: listed.more })
+        Ok(Listed {
+            items,
+            more: listed.more,
+        })
     }
 
     pub async fn device(&self, caller: &Caller, device_id: DeviceId) -> Result<DeviceView, DeviceError> {
@@ -128,8 +145,14 @@ impl App {
             return Err(DeviceError::NotTheOwner);
         }
         change.check()?;
-        let renamed = Renamed { name: change.name, notes: change.notes, time_zone: None };
-        self.store.rename_device(device_id, &renamed, crate::actor(caller), self.clock.now()).await?;
+        let renamed = Renamed {
+            name: change.name,
+            notes: change.notes,
+            time_zone: None,
+        };
+        self.store
+            .rename_device(device_id, &renamed, crate::actor(caller), self.clock.now())
+            .await?;
         self.device(caller, device_id).await
     }
 
@@ -140,9 +163,14 @@ impl App {
         record: Option<DeviceRecord>,
         now: Timestamp,
     ) -> Result<DeviceView, DeviceError> {
-        let facts = self.store.facts(caller.customer_id(), device_id, None, self.clock.instant()).await?;
+        let facts = self
+            .store
+            .facts(caller.customer_id(), device_id, None, self.clock.instant())
+            .await?;
         let sight = authorize_sight(caller, Title::of(caller, None), &facts, now)?;
-        let (Some(device), Some(record)) = (facts.device, record) else { return Err(DeviceError::NotFound) };
+        let (Some(device), Some(record)) = (facts.device, record) else {
+            return Err(DeviceError::NotFound);
+        };
         let is_current = self.presence_is_current(device.product.id);
         Ok(DeviceView {
             id: device.id,

@@ -25,8 +25,14 @@ impl FromStr for IdempotencyKey {
             Some(inside) => inside.ok_or(InvalidIdempotencyKey)?,
             None => text,
         };
-        let spelled = key.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\');
-        if spelled && (1..=255).contains(&key.len()) { Ok(Self(key.to_owned())) } else { Err(InvalidIdempotencyKey) }
+        let spelled = key
+            .bytes()
+            .all(|byte| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\');
+        if spelled && (1..=255).contains(&key.len()) {
+            Ok(Self(key.to_owned()))
+        } else {
+            Err(InvalidIdempotencyKey)
+        }
     }
 }
 

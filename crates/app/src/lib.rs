@@ -64,7 +64,13 @@ pub struct Parts {
 
 impl App {
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, cloud, clock, entropy, settings } = parts;
+        let Parts {
+            store,
+            cloud,
+            clock,
+            entropy,
+            settings,
+        } = parts;
         let reach = match store.dialect() {
             Dialect::Sqlite => Reach::ThisProcess,
             Dialect::Postgres => Reach::OtherInstances,

@@ -14,17 +14,27 @@ pub(crate) struct Liveness(RwLock<HashSet<ProductId>>);
 impl Liveness {
     /// From here on every change of presence reaches us.
     pub fn mark_current(&self, product_id: ProductId) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(product_id);
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(product_id);
     }
 
     /// Changes may be missed: what we knew is no longer known.
     pub fn mark_stale(&self, product_id: ProductId) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&product_id);
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&product_id);
     }
 }
 
 impl App {
     pub(crate) fn presence_is_current(&self, product_id: ProductId) -> bool {
-        self.liveness.0.read().unwrap_or_else(PoisonError::into_inner).contains(&product_id)
+        self.liveness
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&product_id)
     }
 }

@@ -85,7 +85,10 @@ pub struct Slot {
 
 impl Permits {
     pub fn new(reach: Reach) -> Self {
-        Self { out: Mutex::default(), reach }
+        Self {
+            out: Mutex::default(),
+            reach,
+        }
     }
 
     /// To be called before facts are read.
@@ -94,8 +97,18 @@ impl Permits {
         let mut out = self.lock();
         let number = out.next;
         out.next += 1;
-        out.slots.insert(number, Occupied { lapses_at: opened_at + PERMIT_LIFETIME, judged: None });
-        Slot { permits: Arc::clone(self), number, opened_at }
+        out.slots.insert(
+            number,
+            Occupied {
+                lapses_at: opened_at + PERMIT_LIFETIME,
+                judged: None,
+            },
+        );
+        Slot {
+            permits: Arc::clone(self),
+            number,
+            opened_at,
+        }
     }
 
     /// Waits until no permit that was judged before can still depart. To be called after the
@@ -233,7 +246,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_had_left_is_listed_for_the_right_that_ended() {
-        let (clock, permits, numbers) = (Paused::new(), Arc::new(Permits::new(Reach::ThisProcess)), Numbers(1.into()));
+        let (clock, permits, numbers) = (
+            Paused::new(),
+            Arc::new(Permits::new(Reach::ThisProcess)),
+            Numbers(1.into()),
+        );
         let (mine, other) = (judged(&numbers), judged(&numbers));
         let slots = [permits.open(&clock), permits.open(&clock)];
         slots[0].judged(mine.clone());

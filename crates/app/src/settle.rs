@@ -34,7 +34,10 @@ impl App {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             if let Err(error) = self.settle_overdue_commands().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "overdue commands could not be settled");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "overdue commands could not be settled"
+                );
             }
         }
     }
@@ -65,8 +68,16 @@ impl App {
         for (contract, confirmation) in confirmations(product, event) {
             let since = received_at - confirmation.within;
             for command_id in self.store.unknown_commands(device_id, &contract.name, since).await? {
-                let state = CommandState::Answered { return_value: None, at: received_at };
-                let settlement = Settlement { command_id, state, sent_at: None, at: received_at };
+                let state = CommandState::Answered {
+                    return_value: None,
+                    at: received_at,
+                };
+                let settlement = Settlement {
+                    command_id,
+                    state,
+                    sent_at: None,
+                    at: received_at,
+                };
                 if self.record(settlement).await? == OutcomeRecorded::Recorded {
                     settled += 1;
                 }
@@ -87,6 +98,7 @@ fn confirmations<'p>(
         .values()
         .filter_map(|contract| Some((contract, contract.confirmed_by.as_ref()?)))
         .filter(|(_, confirmation)| {
-            confirmation.event == event.name && event.json().pointer(&confirmation.pointer) == Some(&confirmation.equals)
+            confirmation.event == event.name
+                && event.json().pointer(&confirmation.pointer) == Some(&confirmation.equals)
         })
 }

@@ -68,9 +68,12 @@ impl App {
     ) -> Result<Option<Reading>, ReadVariableError> {
         let now = self.clock.now();
         let slot = self.permits.open(&*self.clock);
-        let facts = self.facts_for(caller, caller.customer_id(), device_id, None, slot.opened_at()).await?;
+        let facts = self
+            .facts_for(caller, caller.customer_id(), device_id, None, slot.opened_at())
+            .await?;
         let title = Title::of(caller, None);
-        let permit = authorize_read(variable, caller, title, &facts, now).map_err(|denied| ReadVariableError::Denied { denied, at: now })?;
+        let permit = authorize_read(variable, caller, title, &facts, now)
+            .map_err(|denied| ReadVariableError::Denied { denied, at: now })?;
         slot.judged(Judged {
             ticket: Arc::clone(permit.ticket()),
             basis: Basis {
@@ -89,7 +92,10 @@ impl App {
         }
         match self.cloud.read_variable(&permit, DEADLINE).await {
             ReadOutcome::Value(value) => {
-                let reading = Reading { value, observed_at: self.clock.now() };
+                let reading = Reading {
+                    value,
+                    observed_at: self.clock.now(),
+                };
                 self.readings.remember(device_id, variable, &reading);
                 Ok(Some(reading))
             }
@@ -114,7 +120,10 @@ const READINGS_MAX: usize = 50_000;
 impl Readings {
     fn recall(&self, device_id: DeviceId, variable: &VariableName, oldest: Timestamp) -> Option<Reading> {
         let readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        readings.get(&(device_id, variable.clone())).filter(|reading| reading.observed_at >= oldest).cloned()
+        readings
+            .get(&(device_id, variable.clone()))
+            .filter(|reading| reading.observed_at >= oldest)
+            .cloned()
     }
 
     fn remember(&self, device_id: DeviceId, variable: &VariableName, reading: &Reading) {

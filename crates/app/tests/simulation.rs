@@ -11,8 +11,8 @@ mod chance;
 mod cloud;
 mod edge;
 mod ends;
-mod faults;
 mod fast_time;
+mod faults;
 mod ingest;
 mod owners;
 mod promises;
@@ -56,6 +56,9 @@ fn under_every_fault(struck_cloud: Behaviour, scenario: impl AsyncFn(&Life), aft
             }
             !met_a_fault
         });
-        assert!(steps.is_some_and(|steps| steps > 3), "{steps:?} steps: an endless retry, or a scenario that does nothing");
+        assert!(
+            steps.is_some_and(|steps| steps > 3),
+            "{steps:?} steps: an endless retry, or a scenario that does nothing"
+        );
     }
 }

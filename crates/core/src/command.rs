@@ -51,15 +51,31 @@ pub enum CloudRefusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandState {
     Accepted,
-    Sent { at: Timestamp },
+    Sent {
+        at: Timestamp,
+    },
     /// `None`: an event that the function's contract names said that the device did it, and the
     /// number it returned was lost.
-    Answered { return_value: Option<i32>, at: Timestamp },
-    Refused { by: RefusedBy, at: Timestamp },
-    Offline { at: Timestamp },
-    Expired { at: Timestamp },
-    Cancelled { at: Timestamp },
-    Unknown { at: Timestamp },
+    Answered {
+        return_value: Option<i32>,
+        at: Timestamp,
+    },
+    Refused {
+        by: RefusedBy,
+        at: Timestamp,
+    },
+    Offline {
+        at: Timestamp,
+    },
+    Expired {
+        at: Timestamp,
+    },
+    Cancelled {
+        at: Timestamp,
+    },
+    Unknown {
+        at: Timestamp,
+    },
 }
 
 /// Who said no: our policy before anything left, the cloud itself, or the way to it.
@@ -153,7 +169,10 @@ impl CommandState {
     /// What a call's outcome makes of an unsettled command.
     pub const fn from_outcome(outcome: CallOutcome, at: Timestamp) -> Self {
         match outcome {
-            CallOutcome::Returned(value) => Self::Answered { return_value: Some(value), at },
+            CallOutcome::Returned(value) => Self::Answered {
+                return_value: Some(value),
+                at,
+            },
             CallOutcome::DeviceOffline => Self::Offline { at },
             CallOutcome::NotSent(cause) => Self::Refused {
                 by: RefusedBy::NotSent(cause),

@@ -310,7 +310,13 @@ mod tests {
     #[test]
     fn what_is_no_measurement_is_no_number() {
         let mapping = mapping(vec![key("temperature", "", ValueKind::Number)]);
-        for (data, count) in [("1e290", 1), ("1e291", 0), ("-1e291", 0), ("\"inf\"", 0), ("\"NaN\"", 0)] {
+        for (data, count) in [
+            ("1e290", 1),
+            ("1e291", 0),
+            ("-1e291", 0),
+            ("\"inf\"", 0),
+            ("\"NaN\"", 0),
+        ] {
             assert_eq!(mapping.map(&event(data), RECEIVED).points.len(), count, "{data}");
         }
     }

@@ -99,7 +99,14 @@ impl RefreshToken {
         let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
         mac.update(b"ostler-refresh-1");
         mac.update(salt);
-        Self(format!("{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())).into())
+        Self(
+            format!(
+                "{}{}",
+                Self::PREFIX,
+                URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+            )
+            .into(),
+        )
     }
 }
 
@@ -119,7 +126,9 @@ impl SessionSecret {
 
     /// Compares in constant time.
     pub fn verifies_form(&self, form: &str, token: &str) -> bool {
-        URL_SAFE_NO_PAD.decode(token).is_ok_and(|shown| self.form_mac(form).verify_slice(&shown).is_ok())
+        URL_SAFE_NO_PAD
+            .decode(token)
+            .is_ok_and(|shown| self.form_mac(form).verify_slice(&shown).is_ok())
     }
 
     fn form_mac(&self, form: &str) -> Hmac<Sha256> {

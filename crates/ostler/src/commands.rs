@@ -7,7 +7,12 @@ use clap::{Args, Parser, Subcommand};
 
 /// The customer backend of a connected product.
 #[derive(Debug, Parser)]
-#[command(name = "ostler", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(
+    name = "ostler",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -25,13 +30,17 @@ pub enum Command {
     #[command(after_help = "Example:\n  ostler sim --listen 127.0.0.1:8081 --devices 5 --vehicles 5")]
     Sim(SimArgs),
     /// Make a new installation: configuration, keys, database, first staff account
-    #[command(after_help = "Example:\n  ostler init /etc/ostler --email owner@example.com --public-url https://api.example.com")]
+    #[command(
+        after_help = "Example:\n  ostler init /etc/ostler --email owner@example.com --public-url https://api.example.com"
+    )]
     Init(InitArgs),
     /// Look whether the database, the cloud, the clock, the secrets and the network face are in order
     #[command(after_help = "Example:\n  ostler check --config /etc/ostler/ostler.toml")]
     Check(CheckArgs),
     /// Connect a product to its device cloud
-    #[command(after_help = "Example:\n  ostler connect particle --product thermostat --cloud-product 40123 --token-file token --dry-run")]
+    #[command(
+        after_help = "Example:\n  ostler connect particle --product thermostat --cloud-product 40123 --token-file token --dry-run"
+    )]
     Connect(crate::setup::ConnectArgs),
     /// Declare products by files
     #[command(subcommand)]
@@ -40,10 +49,14 @@ pub enum Command {
     #[command(after_help = "Example:\n  ostler migrate --config /etc/ostler/ostler.toml")]
     Migrate(ConfigArgs),
     /// Copy a running SQLite installation into one file, and verify the copy
-    #[command(after_help = "Example:\n  ostler backup --config /etc/ostler/ostler.toml --to /backup/ostler-2030-05-01.db")]
+    #[command(
+        after_help = "Example:\n  ostler backup --config /etc/ostler/ostler.toml --to /backup/ostler-2030-05-01.db"
+    )]
     Backup(BackupArgs),
     /// Put a backup in the place of a database that is not there
-    #[command(after_help = "Example:\n  ostler restore --config /etc/ostler/ostler.toml --from /backup/ostler-2030-05-01.db")]
+    #[command(
+        after_help = "Example:\n  ostler restore --config /etc/ostler/ostler.toml --from /backup/ostler-2030-05-01.db"
+    )]
     Restore(RestoreArgs),
     /// Verify the audit chains, or export a signed head of them
     Audit(AuditArgs),

@@ -31,7 +31,11 @@ use secrets::Secrets;
 const UNREGISTERED: usize = 2;
 
 pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
-    ensure!(args.listen.ip().is_loopback(), "the demo listens on loopback only, not on {}", args.listen);
+    ensure!(
+        args.listen.ip().is_loopback(),
+        "the demo listens on loopback only, not on {}",
+        args.listen
+    );
     let data = DataDirectory::open(args.data_dir.as_deref())?;
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
     let secrets = Secrets::load_or_draw(&data.file("demo.json"), &*entropy)?;
@@ -39,7 +43,9 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     log::install(&config.log)?;
     let stopping = terminal::stop_on_signal()?;
 
-    let sim = Sim::start(simulation(&args, &secrets, &data)).await.context("the simulated cloud cannot start")?;
+    let sim = Sim::start(simulation(&args, &secrets, &data))
+        .await
+        .context("the simulated cloud cannot start")?;
     let (listener, addresses) = House::bind(&config).await?;
     let base_url = format!("http://{}", addresses.first().context("the listener has no address")?);
     config.public_url = base_url.parse().context("the listener's address is no URL")?;
@@ -75,12 +81,18 @@ impl DataDirectory {
         match path {
             Some(path) => {
                 std::fs::create_dir_all(path).with_context(|| format!("{} cannot be made", path.display()))?;
-                Ok(Self { path: path.to_owned(), _temporary: None })
+                Ok(Self {
+                    path: path.to_owned(),
+                    _temporary: None,
+                })
             }
             None => {
                 let temporary = tempfile::Builder::new().prefix("ostler-demo-").tempdir();
                 let temporary = temporary.context("a temporary directory cannot be made")?;
-                Ok(Self { path: temporary.path().to_owned(), _temporary: Some(temporary) })
+                Ok(Self {
+                    path: temporary.path().to_owned(),
+                    _temporary: Some(temporary),
+                })
             }
         }
     }
@@ -103,7 +115,10 @@ impl DataDirectory {
 fn configuration(args: &DemoArgs, data: &DataDirectory) -> anyhow::Result<Config> {
     let settings = [
         ("OSTLER_LISTEN", args.listen.to_string()),
-        ("OSTLER_DATABASE_URL", format!("sqlite:{}", data.file("ostler.db").display())),
+        (
+            "OSTLER_DATABASE_URL",
+            format!("sqlite:{}", data.file("ostler.db").display()),
+        ),
         ("OSTLER_MASTER_KEY_FILE", data.file("master.key").display().to_string()),
         // All clients share one address here.
         ("OSTLER_LIMITS_REQUESTS_PER_MINUTE_PER_ADDRESS", "0".to_owned()),

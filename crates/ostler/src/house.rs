@@ -57,14 +57,21 @@ impl House {
         outside: Outside,
         stopping: &CancellationToken,
     ) -> anyhow::Result<Self> {
-        let Outside { clock, entropy, master_keys } = outside;
+        let Outside {
+            clock,
+            entropy,
+            master_keys,
+        } = outside;
         let options = StoreOptions::new(master_keys, Arc::clone(&entropy));
         let store = Store::open(config.database_url.expose(), options, clock.now())
             .await
             .with_context(|| format!("the database {} cannot be opened", config.database_url.masked()))?;
         let store = Arc::new(store);
-        let cloud: Arc<dyn DeviceCloud> =
-            Arc::new(Particle::new(ParticleOptions::default(), Arc::clone(&clock), Arc::clone(&entropy)));
+        let cloud: Arc<dyn DeviceCloud> = Arc::new(Particle::new(
+            ParticleOptions::default(),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+        ));
         let app = App::new(Parts {
             store: Arc::clone(&store),
             cloud,
@@ -90,12 +97,24 @@ impl House {
             Some(address) => Some(Listener::bind(&[address], None, (&config.limits).into()).await?),
             None => None,
         };
-        Ok(Self { app, store, state, listener, operators })
+        Ok(Self {
+            app,
+            store,
+            state,
+            listener,
+            operators,
+        })
     }
 
     /// Serves until `stopping` is cancelled, then finishes what was begun and closes the database.
     pub async fn run(self, stopping: CancellationToken) -> anyhow::Result<()> {
-        let Self { app, store, state, listener, operators } = self;
+        let Self {
+            app,
+            store,
+            state,
+            listener,
+            operators,
+        } = self;
         let background = TaskTracker::new();
         background.spawn(Arc::clone(&app).run_in_background(stopping.clone()));
         background.spawn(upkeep(state.clone(), stopping.clone()));
@@ -106,7 +125,10 @@ impl House {
 
         // Nobody asks any more. What calls are still attached may write their outcomes.
         background.close();
-        if tokio::time::timeout(BACKGROUND_STOPS_WITHIN, background.wait()).await.is_err() {
+        if tokio::time::timeout(BACKGROUND_STOPS_WITHIN, background.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("background work did not end in time");
         }
         app.finish().await;

@@ -11,12 +11,22 @@ use ostler_store::{MasterKey, MasterKeys};
 
 /// Reads the master key. A key that others can read is no secret any more.
 pub fn read_master_key(path: &Path) -> anyhow::Result<MasterKeys> {
-    let metadata = fs::metadata(path)
-        .with_context(|| format!("the master key {} cannot be read; `ostler init` makes one", path.display()))?;
+    let metadata = fs::metadata(path).with_context(|| {
+        format!(
+            "the master key {} cannot be read; `ostler init` makes one",
+            path.display()
+        )
+    })?;
     let mode = metadata.mode() & 0o777;
-    ensure!(mode & 0o077 == 0, "the master key {} has mode {mode:o}; it must be readable by its owner only (0600)", path.display());
+    ensure!(
+        mode & 0o077 == 0,
+        "the master key {} has mode {mode:o}; it must be readable by its owner only (0600)",
+        path.display()
+    );
     let bytes = fs::read(path).with_context(|| format!("the master key {} cannot be read", path.display()))?;
-    let Ok(bytes) = <[u8; 32]>::try_from(bytes) else { bail!("the master key {} must have exactly 32 bytes", path.display()) };
+    let Ok(bytes) = <[u8; 32]>::try_from(bytes) else {
+        bail!("the master key {} must have exactly 32 bytes", path.display())
+    };
     Ok(MasterKeys::new(MasterKey::from_bytes(bytes), Vec::new()))
 }
 
@@ -29,7 +39,12 @@ pub fn make_master_key(path: &Path, entropy: &dyn Entropy) -> anyhow::Result<()>
 /// Writes a new file that only its owner may read.
 pub fn create_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let failed = || format!("{} cannot be made", path.display());
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(failed)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(failed)?;
     file.write_all(content).with_context(failed)?;
     file.sync_all().with_context(failed)
 }

@@ -26,9 +26,16 @@ pub async fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     };
     let (listener, addresses) = House::bind(&config).await?;
     let house = House::open(&config, listener, outside, &stopping).await?;
-    let orphans = house.app.settle_orphaned_commands().await.context("commands of the last run cannot be settled")?;
+    let orphans = house
+        .app
+        .settle_orphaned_commands()
+        .await
+        .context("commands of the last run cannot be settled")?;
     if orphans > 0 {
-        tracing::warn!(commands = orphans, "{orphans} commands had no outcome when the last run ended: they are unknown");
+        tracing::warn!(
+            commands = orphans,
+            "{orphans} commands had no outcome when the last run ended: they are unknown"
+        );
     }
     for address in addresses {
         tracing::info!(%address, "listening on {address}");

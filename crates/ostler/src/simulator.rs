@@ -31,7 +31,10 @@ fn tell(sim: &Sim) {
     println!("Simulated Particle cloud on {}", sim.base_url());
     println!("Account  {} / {}", facts.username, facts.password);
     for product in &facts.products {
-        println!("Product  {} ({})  client {} / {}", product.slug, product.id, product.client_id, product.client_secret);
+        println!(
+            "Product  {} ({})  client {} / {}",
+            product.slug, product.id, product.client_id, product.client_secret
+        );
     }
     println!("Devices  {}", facts.devices.len());
 }

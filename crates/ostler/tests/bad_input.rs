@@ -30,22 +30,46 @@ fn judge(operation: &Operation, what: &str, answer: &Answer) {
     if is_oauth(operation) && body["error"].is_string() {
         return;
     }
-    assert_eq!(answer.headers["content-type"], "application/problem+json", "{} {what}: {answer:?}", operation.id);
+    assert_eq!(
+        answer.headers["content-type"], "application/problem+json",
+        "{} {what}: {answer:?}",
+        operation.id
+    );
     assert_eq!(body["status"], status, "{} {what}: {answer:?}", operation.id);
     if status == 400 {
         let errors = body["errors"].as_array().cloned().unwrap_or_default();
-        assert!(!errors.is_empty(), "{} {what}: names no place: {answer:?}", operation.id);
+        assert!(
+            !errors.is_empty(),
+            "{} {what}: names no place: {answer:?}",
+            operation.id
+        );
         for error in errors {
-            assert!(error["pointer"].is_string() || error["parameter"].is_string(), "{} {what}: {answer:?}", operation.id);
-            assert!(!error["rule"].as_str().unwrap_or_default().is_empty(), "{} {what}: {answer:?}", operation.id);
+            assert!(
+                error["pointer"].is_string() || error["parameter"].is_string(),
+                "{} {what}: {answer:?}",
+                operation.id
+            );
+            assert!(
+                !error["rule"].as_str().unwrap_or_default().is_empty(),
+                "{} {what}: {answer:?}",
+                operation.id
+            );
         }
     }
-    assert!(answer.text.len() < 20_000, "{} {what}: repeats what was sent", operation.id);
+    assert!(
+        answer.text.len() < 20_000,
+        "{} {what}: repeats what was sent",
+        operation.id
+    );
 }
 
 /// The caller to whom an operation opens.
 fn entitled<'c>(site: &'c Site<'_>, operation: &Operation) -> &'c Caller {
-    if operation.is_for_customers() { &site.owner } else { &site.maker }
+    if operation.is_for_customers() {
+        &site.owner
+    } else {
+        &site.maker
+    }
 }
 
 /// Those that read JSON, with a good request for each. The ingest door takes whatever comes.
@@ -54,7 +78,9 @@ async fn readers_of_json(installation: &Installation, site: &Site<'_>) -> Vec<(O
     for operation in operations(installation).await {
         if operation.body.as_ref().is_some_and(|body| body.is_json) && operation.id != "ingestParticle" {
             let asked = site.request_for(&operation).await;
-            let AskedBody::Json(body) = asked.body.clone() else { panic!("{} reads JSON", operation.id) };
+            let AskedBody::Json(body) = asked.body.clone() else {
+                panic!("{} reads JSON", operation.id)
+            };
             readers.push((operation, asked, body));
         }
     }
@@ -112,7 +138,10 @@ fn nonsense() -> Vec<(&'static str, Value)> {
         ("true", json!(true)),
         ("a negative number", json!(-1)),
         ("a fraction", json!(0.5)),
-        ("more than 64 bits", serde_json::from_str("123456789012345678901234567890").expect("a number")),
+        (
+            "more than 64 bits",
+            serde_json::from_str("123456789012345678901234567890").expect("a number"),
+        ),
         ("a tiny exponent", serde_json::from_str("1e-400").unwrap_or(json!(0))),
         ("no text", json!("")),
         ("a long text", json!("x".repeat(LONG))),

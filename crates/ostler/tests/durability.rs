@@ -39,7 +39,11 @@ fn step(line: &str) -> Vec<Step> {
     let log = line.contains("ostler.db-wal>");
     let is = |names: &[&str]| names.iter().any(|name| line.contains(name));
     if is(&["fdatasync(", "fsync("]) && log {
-        return if line.contains("unfinished") { vec![Step::BeganSync] } else { vec![Step::BeganSync, Step::Synced] };
+        return if line.contains("unfinished") {
+            vec![Step::BeganSync]
+        } else {
+            vec![Step::BeganSync, Step::Synced]
+        };
     }
     // Only the log is synced between two checkpoints; a checkpoint's own sync resumes with no name.
     if is(&["fdatasync resumed", "fsync resumed"]) {
@@ -75,7 +79,10 @@ fn assert_synced_first(trace: &str, from: usize) -> (usize, usize) {
                 }
                 Step::CalledCloud | Step::Acknowledged => {
                     let around = lines[number.saturating_sub(30)..=number].join("\n");
-                    assert!(!unsynced && synced_since > 0, "{step:?} before the sync that covers it:\n{around}");
+                    assert!(
+                        !unsynced && synced_since > 0,
+                        "{step:?} before the sync that covers it:\n{around}"
+                    );
                     synced_since = 0;
                     called += usize::from(step == Step::CalledCloud);
                     acknowledged += usize::from(step == Step::Acknowledged);
@@ -91,7 +98,16 @@ fn serve_traced(installation: &Installation, trace: &Path) -> Process {
     strace
         .env_clear()
         .env("PATH", "/usr/bin:/bin:/usr/local/bin")
-        .args(["-f", "-qq", "-y", "-s", "24", "-e", "trace=fdatasync,fsync,pwrite64,pwritev,write,writev,sendto,sendmsg", "-o"])
+        .args([
+            "-f",
+            "-qq",
+            "-y",
+            "-s",
+            "24",
+            "-e",
+            "trace=fdatasync,fsync,pwrite64,pwritev,write,writev,sendto,sendmsg",
+            "-o",
+        ])
         .arg(trace)
         .args([PROGRAM, "serve", "--config"])
         .arg(installation.config());
@@ -109,10 +125,26 @@ async fn created(installation: &Installation, method: Method, path: &str, body: 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p3_no_acknowledgement_and_no_call_before_the_sync_that_covers_it() {
     let installation = Installation::new().await;
-    let sim = Sim::start(SimConfig { thermostats: 0, vehicles: 0, unregistered: 0, ..SimConfig::default() }).await.unwrap();
+    let sim = Sim::start(SimConfig {
+        thermostats: 0,
+        vehicles: 0,
+        unregistered: 0,
+        ..SimConfig::default()
+    })
+    .await
+    .unwrap();
     let product = sim.handle().add_product(4711, "counter");
-    let firmware = Custom { functions: [("set".to_owned(), 7)].into(), ..Custom::default() };
-    let device = NewDevice { id: None, name: None, product_id: Some(product), firmware, quarantined: false };
+    let firmware = Custom {
+        functions: [("set".to_owned(), 7)].into(),
+        ..Custom::default()
+    };
+    let device = NewDevice {
+        id: None,
+        name: None,
+        product_id: Some(product),
+        firmware,
+        quarantined: false,
+    };
     let cloud_id = sim.handle().add_device(device).to_string();
     let (client_id, client_secret) = sim.handle().add_client(product, "ostler");
 
@@ -124,18 +156,42 @@ async fn p3_no_acknowledgement_and_no_call_before_the_sync_that_covers_it() {
     let product_id = made["id"].as_str().unwrap();
     let connection = json!({"kind": "particle", "base_url": sim.base_url(), "product": "4711",
         "client_id": client_id, "client_secret": client_secret});
-    created(&installation, Method::PUT, &format!("products/{product_id}/cloud"), connection).await;
+    created(
+        &installation,
+        Method::PUT,
+        &format!("products/{product_id}/cloud"),
+        connection,
+    )
+    .await;
     let wanted = json!({"product_id": product_id, "devices": [{"cloud_id": cloud_id}]});
     created(&installation, Method::POST, "devices", wanted).await;
-    let listed = created(&installation, Method::GET, &format!("devices?product={product_id}"), Value::Null).await;
+    let listed = created(
+        &installation,
+        Method::GET,
+        &format!("devices?product={product_id}"),
+        Value::Null,
+    )
+    .await;
     let device_id = listed["items"][0]["id"].as_str().unwrap().to_owned();
-    let secret = created(&installation, Method::POST, &format!("products/{product_id}/ingest-secret"), json!({})).await;
+    let secret = created(
+        &installation,
+        Method::POST,
+        &format!("products/{product_id}/ingest-secret"),
+        json!({}),
+    )
+    .await;
     let (secret, token) = (secret["ingest_secret"].as_str().unwrap(), installation.token().await);
 
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let call = async |number: usize| {
         let url = format!("{}/admin/v1/devices/{device_id}/functions/set", installation.base_url);
-        let answer = http.post(url).bearer_auth(&token).json(&json!({"argument": number.to_string()})).send().await.unwrap();
+        let answer = http
+            .post(url)
+            .bearer_auth(&token)
+            .json(&json!({"argument": number.to_string()}))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), 200);
     };
     // The first brings the token from the cloud.
@@ -153,7 +209,11 @@ async fn p3_no_acknowledgement_and_no_call_before_the_sync_that_covers_it() {
     }
     server.kill();
     let trace = std::fs::read_to_string(&trace).unwrap();
-    assert_eq!(assert_synced_first(&trace, from), (CALLS, DELIVERIES + CALLS), "the trace does not show what happened");
+    assert_eq!(
+        assert_synced_first(&trace, from),
+        (CALLS, DELIVERIES + CALLS),
+        "the trace does not show what happened"
+    );
 }
 
 #[test]
@@ -164,8 +224,19 @@ fn an_answer_before_its_sync_is_noticed() {
     assert_eq!(assert_synced_first(&[wrote, synced, answered].concat(), 0), (0, 1));
     let began = "7 fdatasync(9</x/ostler.db-wal> <unfinished ...>\n";
     let ended = "7 <... fdatasync resumed>) = 0\n";
-    assert_eq!(assert_synced_first(&[wrote, began, ended, answered].concat(), 0), (0, 1));
-    for wrong in [[wrote, answered].concat(), [wrote, began, answered].concat(), [synced, wrote, answered].concat(), answered.into()] {
-        assert!(std::panic::catch_unwind(|| assert_synced_first(&wrong, 0)).is_err(), "{wrong}");
+    assert_eq!(
+        assert_synced_first(&[wrote, began, ended, answered].concat(), 0),
+        (0, 1)
+    );
+    for wrong in [
+        [wrote, answered].concat(),
+        [wrote, began, answered].concat(),
+        [synced, wrote, answered].concat(),
+        answered.into(),
+    ] {
+        assert!(
+            std::panic::catch_unwind(|| assert_synced_first(&wrong, 0)).is_err(),
+            "{wrong}"
+        );
     }
 }

@@ -46,7 +46,10 @@ impl Load {
     async fn call(&self, device: usize, number: u64) -> Option<Answer> {
         let path = format!("/v1/devices/{}/functions/set", self.fleet.devices[device].0);
         let key = format!("key-{number}");
-        let request = self.customer.request(Method::POST, &path).header("Idempotency-Key", key);
+        let request = self
+            .customer
+            .request(Method::POST, &path)
+            .header("Idempotency-Key", key);
         whole(request.json(&json!({"argument": number.to_string()}))).await
     }
 
@@ -55,7 +58,12 @@ impl Load {
         let cloud_id = self.fleet.devices[device].1.to_string();
         let event = json!({"event": "counted", "coreid": cloud_id, "published_at": published_at.to_string(),
             "data": json!({"n": number}).to_string()});
-        whole(self.hook.request(Method::POST, &format!("/ingest/particle/{}", self.fleet.slug)).json(&event)).await
+        whole(
+            self.hook
+                .request(Method::POST, &format!("/ingest/particle/{}", self.fleet.slug))
+                .json(&event),
+        )
+        .await
     }
 
     /// `false` once the server is gone.
@@ -131,7 +139,11 @@ impl Load {
 async fn whole(request: reqwest::RequestBuilder) -> Option<Answer> {
     let response = request.send().await.ok()?;
     let (status, headers) = (response.status(), response.headers().clone());
-    Some(Answer { status, headers, text: response.text().await.ok()? })
+    Some(Answer {
+        status,
+        headers,
+        text: response.text().await.ok()?,
+    })
 }
 
 fn product() -> Value {
@@ -146,14 +158,26 @@ async fn installed() -> (Installation, Arc<Load>) {
         vehicles: 0,
         unregistered: 0,
         // Time to be killed in, between the call's departure and its answer.
-        calls: CallTiming { delay_ms: 4, ..CallTiming::default() },
+        calls: CallTiming {
+            delay_ms: 4,
+            ..CallTiming::default()
+        },
         ..SimConfig::default()
     };
     let installation = Installation::start_with(On::Sqlite, config).await;
     let product_id = installation.sim().add_product(4711, "counter");
     for _ in 0..2 {
-        let firmware = ostler_sim::Custom { functions: [("set".to_owned(), 7)].into(), ..ostler_sim::Custom::default() };
-        let device = NewDevice { id: None, name: None, product_id: Some(product_id), firmware, quarantined: false };
+        let firmware = ostler_sim::Custom {
+            functions: [("set".to_owned(), 7)].into(),
+            ..ostler_sim::Custom::default()
+        };
+        let device = NewDevice {
+            id: None,
+            name: None,
+            product_id: Some(product_id),
+            firmware,
+            quarantined: false,
+        };
         installation.sim().add_device(device);
     }
     installation.sim().add_client(product_id, "ostler");
@@ -163,7 +187,16 @@ async fn installed() -> (Installation, Arc<Load>) {
     let hook = Caller::new(installation.base(), Some(fleet.ingest_secret.clone()));
     let epoch = installation.sim().now_ms() - 3_600_000;
     let known = Arc::new(Known::default());
-    (installation, Arc::new(Load { known, customer, hook, fleet, epoch }))
+    (
+        installation,
+        Arc::new(Load {
+            known,
+            customer,
+            hook,
+            fleet,
+            epoch,
+        }),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,7 +206,9 @@ async fn p3_p5_p6_kill_9_loses_nothing_acknowledged_and_calls_nothing_twice() {
     for kill in 0..KILLS {
         let working = load.begin();
         // Knuth's MMIX; the rest of the chance is the machine's.
-        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        chance = chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let life = Duration::from_millis(20 + (chance >> 33) % LIFE_MS);
         tokio::time::sleep(life).await;
         load.known.over.store(true, Ordering::SeqCst);
@@ -183,7 +218,10 @@ async fn p3_p5_p6_kill_9_loses_nothing_acknowledged_and_calls_nothing_twice() {
         }
         load.resolve_doubts().await;
         let unfinished = unfinished(&installation).await;
-        assert!(unfinished.is_empty(), "P5: after kill {kill} without an outcome: {unfinished:?}");
+        assert!(
+            unfinished.is_empty(),
+            "P5: after kill {kill} without an outcome: {unfinished:?}"
+        );
     }
     check(&installation, &load).await;
 }
@@ -193,7 +231,10 @@ async fn unfinished(installation: &Installation) -> Vec<Value> {
     let maker = installation.maker().await;
     let mut found = Vec::new();
     for status in ["accepted", "sent"] {
-        let listed = maker.get(&format!("/admin/v1/commands?status={status}")).await.expect(200);
+        let listed = maker
+            .get(&format!("/admin/v1/commands?status={status}"))
+            .await
+            .expect(200);
         found.extend(listed.at("/items").as_array().unwrap().clone());
     }
     found
@@ -211,23 +252,40 @@ async fn check(installation: &Installation, load: &Load) {
     let mut ledger: BTreeMap<u64, &Value> = BTreeMap::new();
     for command in &commands {
         let number = command["argument"].as_str().unwrap().parse().unwrap();
-        assert!(ledger.insert(number, command).is_none(), "P6: two commands for one key: {command}");
+        assert!(
+            ledger.insert(number, command).is_none(),
+            "P6: two commands for one key: {command}"
+        );
     }
     for number in acts.keys() {
-        assert!(ledger.contains_key(number), "P5: acted, and the ledger knows nothing of {number}");
+        assert!(
+            ledger.contains_key(number),
+            "P5: acted, and the ledger knows nothing of {number}"
+        );
     }
     let answered = load.known.answered.lock().unwrap();
     for (number, command_id) in &*answered {
-        let command = ledger.get(number).unwrap_or_else(|| panic!("P3: acknowledged and lost: {number} {command_id}"));
+        let command = ledger
+            .get(number)
+            .unwrap_or_else(|| panic!("P3: acknowledged and lost: {number} {command_id}"));
         assert_eq!(command["command_id"].as_str(), Some(command_id.as_str()));
-        assert_eq!((command["status"].as_str(), command["return_value"].as_i64()), (Some("answered"), Some(7)));
-        assert_eq!(acts.get(number), Some(&1), "P10: answered, and no device acted: {command}");
+        assert_eq!(
+            (command["status"].as_str(), command["return_value"].as_i64()),
+            (Some("answered"), Some(7))
+        );
+        assert_eq!(
+            acts.get(number),
+            Some(&1),
+            "P10: answered, and no device acted: {command}"
+        );
     }
 
     let mut stored: BTreeMap<u64, usize> = BTreeMap::new();
     for (device, _) in &load.fleet.devices {
         for event in all(&load.customer, &format!("/v1/devices/{device}/events?limit=200")).await {
-            let Some(data) = event["data"].as_str().filter(|_| event["name"] == "counted") else { continue };
+            let Some(data) = event["data"].as_str().filter(|_| event["name"] == "counted") else {
+                continue;
+            };
             let data: Value = serde_json::from_str(data).unwrap();
             *stored.entry(data["n"].as_u64().unwrap()).or_default() += 1;
         }
@@ -238,8 +296,15 @@ async fn check(installation: &Installation, load: &Load) {
     }
     // The load was one: kills met calls and deliveries under way.
     let unknown = commands.iter().filter(|command| command["status"] == "unknown").count();
-    println!("{} calls answered, {unknown} unknown, {} events taken, {KILLS} kills", answered.len(), taken.len());
-    assert!(answered.len() > KILLS && taken.len() > KILLS && unknown > 0, "too little happened");
+    println!(
+        "{} calls answered, {unknown} unknown, {} events taken, {KILLS} kills",
+        answered.len(),
+        taken.len()
+    );
+    assert!(
+        answered.len() > KILLS && taken.len() > KILLS && unknown > 0,
+        "too little happened"
+    );
 }
 
 /// A list from its first page to its last.

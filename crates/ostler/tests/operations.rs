@@ -45,7 +45,9 @@ impl Operation {
     /// The names in braces.
     pub fn path_parameters(&self) -> Vec<&str> {
         let parts = self.path.split('{').skip(1);
-        parts.map(|part| part.split('}').next().expect("a closing brace")).collect()
+        parts
+            .map(|part| part.split('}').next().expect("a closing brace"))
+            .collect()
     }
 }
 
@@ -54,7 +56,9 @@ pub async fn operations(installation: &Installation) -> Vec<Operation> {
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, described) in item.as_object().expect("methods") {
-            let Ok(method) = method.to_uppercase().parse::<Method>() else { panic!("no method: {method}") };
+            let Ok(method) = method.to_uppercase().parse::<Method>() else {
+                panic!("no method: {method}")
+            };
             operations.push(operation(&document, method, path, described));
         }
     }
@@ -68,7 +72,9 @@ fn operation(document: &Value, method: Method, path: &str, described: &Value) ->
         id: described["operationId"].as_str().expect("an id").to_owned(),
         method,
         path: path.to_owned(),
-        query: query.map(|parameter| parameter["name"].as_str().expect("a name").to_owned()).collect(),
+        query: query
+            .map(|parameter| parameter["name"].as_str().expect("a name").to_owned())
+            .collect(),
         body: described.get("requestBody").map(|body| body_schema(document, body)),
     }
 }
@@ -78,7 +84,10 @@ fn body_schema(document: &Value, body: &Value) -> BodySchema {
     let json = content.get("application/json");
     let described = json.or_else(|| content.values().next()).expect("a media type");
     let schema = resolved(document, &described["schema"]);
-    let members = schema["properties"].as_object().into_iter().flat_map(|members| members.keys());
+    let members = schema["properties"]
+        .as_object()
+        .into_iter()
+        .flat_map(|members| members.keys());
     BodySchema {
         is_json: json.is_some(),
         is_optional: body["required"] != true,
@@ -146,7 +155,8 @@ pub struct Site<'i> {
     drawn: AtomicU32,
 }
 
-const EVERY_SCOPE: &str = "openid profile email offline_access devices:read devices:control history:read rentals account";
+const EVERY_SCOPE: &str =
+    "openid profile email offline_access devices:read devices:control history:read rentals account";
 
 impl<'i> Site<'i> {
     pub async fn new(installation: &'i Installation) -> Self {
@@ -185,7 +195,9 @@ impl<'i> Site<'i> {
     /// A customer with a grant on another device of the same product.
     pub async fn neighbour(&self) -> Caller {
         let account = self.installation.customer("neighbour").await;
-        self.installation.grant(&account, &self.fleet.devices[1].0, json!({})).await;
+        self.installation
+            .grant(&account, &self.fleet.devices[1].0, json!({}))
+            .await;
         signed_in(self.installation, &self.app, &account, EVERY_SCOPE).await
     }
 
@@ -199,7 +211,9 @@ impl<'i> Site<'i> {
         let client = json!({"name": "fleet key", "kind": "confidential", "flows": ["client_credentials"], "redirect_uris": [],
             "scopes": ["fleet:read", "fleet:control"], "refresh_policy": "none", "products": [product_id]});
         let made = self.maker.post("/admin/v1/clients", &client).await.expect(201);
-        self.installation.machine_caller(&text(&made, "/client_id"), &text(&made, "/client_secret")).await
+        self.installation
+            .machine_caller(&text(&made, "/client_id"), &text(&made, "/client_secret"))
+            .await
     }
 
     /// A request that an entitled caller is answered with success; what it uses up is made for it.
@@ -236,7 +250,11 @@ impl<'i> Site<'i> {
             (_, "grant_id") => self.grant_id.clone(),
             ("endCloudConnection", "product_id") => self.connected_spare_product().await,
             (
-                "changeProduct" | "revertProduct" | "setCloudConnection" | "rotateIngestSecret" | "endFormerIngestSecrets"
+                "changeProduct"
+                | "revertProduct"
+                | "setCloudConnection"
+                | "rotateIngestSecret"
+                | "endFormerIngestSecrets"
                 | "rotateRegistrationKey",
                 "product_id",
             ) => self.spare_product.clone(),
@@ -255,14 +273,23 @@ impl<'i> Site<'i> {
             ("listRejectedEvents", "product") => Some(self.fleet.product_id.as_str()),
             _ => None,
         };
-        operation.query.iter().filter_map(|name| Some((name.clone(), value(name)?.to_owned()))).collect()
+        operation
+            .query
+            .iter()
+            .filter_map(|name| Some((name.clone(), value(name)?.to_owned())))
+            .collect()
     }
 
     async fn body_for(&self, operation: &Operation) -> AskedBody {
         let (machine, secret) = self.installation.machine();
         let form = |more: [(&'static str, &str); 1]| {
             let client = [("client_id", machine.clone()), ("client_secret", secret.clone())];
-            AskedBody::Form(client.into_iter().chain(more.map(|(name, value)| (name, value.to_owned()))).collect())
+            AskedBody::Form(
+                client
+                    .into_iter()
+                    .chain(more.map(|(name, value)| (name, value.to_owned())))
+                    .collect(),
+            )
         };
         AskedBody::Json(match operation.id.as_str() {
             "token" => return form([("grant_type", "client_credentials")]),
@@ -273,7 +300,9 @@ impl<'i> Site<'i> {
             "createClient" => self.client_request(),
             "changeClient" => json!({"name": "renamed"}),
             "createCustomer" => json!({"email": format!("{}@example.com", self.draw("new"))}),
-            "createGrant" => json!({"customer_id": self.new_customer().await, "device_id": self.spare_device, "functions": []}),
+            "createGrant" => {
+                json!({"customer_id": self.new_customer().await, "device_id": self.spare_device, "functions": []})
+            }
             "endGrant" => json!({"reason": "sold"}),
             "quarantineDevice" => json!({"reason": "brakes"}),
             "importDevices" => {
@@ -290,7 +319,9 @@ impl<'i> Site<'i> {
             }
             "ingestParticle" => json!({"event": "thermostat/state", "coreid": self.fleet.devices[0].1.to_string(),
                 "data": "{\"t\":21.5}", "published_at": "2030-05-01T10:00:00.123Z"}),
-            "registerDevice" => json!({"cloud_id": self.fleet.devices[0].1.to_string(), "credential": "not the right one"}),
+            "registerDevice" => {
+                json!({"cloud_id": self.fleet.devices[0].1.to_string(), "credential": "not the right one"})
+            }
             _ if !operation.has_body() => return AskedBody::Nothing,
             unknown => panic!("{unknown} has a body that nothing is known about"),
         })
@@ -310,16 +341,27 @@ impl<'i> Site<'i> {
     }
 
     async fn new_client(&self) -> String {
-        text(&self.maker.post("/admin/v1/clients", &self.client_request()).await.expect(201), "/client_id")
+        text(
+            &self
+                .maker
+                .post("/admin/v1/clients", &self.client_request())
+                .await
+                .expect(201),
+            "/client_id",
+        )
     }
 
     async fn new_customer(&self) -> String {
         let request = json!({"email": format!("{}@example.com", self.draw("customer"))});
-        text(&self.maker.post("/admin/v1/customers", &request).await.expect(201), "/id")
+        text(
+            &self.maker.post("/admin/v1/customers", &request).await.expect(201),
+            "/id",
+        )
     }
 
     async fn new_grant(&self) -> String {
-        let request = json!({"customer_id": self.new_customer().await, "device_id": self.spare_device, "functions": []});
+        let request =
+            json!({"customer_id": self.new_customer().await, "device_id": self.spare_device, "functions": []});
         text(&self.maker.post("/admin/v1/grants", &request).await.expect(201), "/id")
     }
 
@@ -336,5 +378,9 @@ async fn signed_in(installation: &Installation, client_id: &str, customer: &Cust
 }
 
 fn text(answer: &Answer, pointer: &str) -> String {
-    answer.at(pointer).as_str().unwrap_or_else(|| panic!("no text at {pointer}: {answer:?}")).to_owned()
+    answer
+        .at(pointer)
+        .as_str()
+        .unwrap_or_else(|| panic!("no text at {pointer}: {answer:?}"))
+        .to_owned()
 }

@@ -22,11 +22,16 @@ const SOON: Duration = Duration::from_secs(15);
 fn calls_at_cloud(installation: &Installation, cloud_id: &CloudDeviceId) -> Vec<RequestRecord> {
     let of_device = format!("/devices/{cloud_id}/");
     let requests = installation.sim().requests(0).into_iter();
-    requests.filter(|request| request.method == "POST" && request.path.contains(&of_device)).collect()
+    requests
+        .filter(|request| request.method == "POST" && request.path.contains(&of_device))
+        .collect()
 }
 
 /// Waits until so many calls have reached the cloud.
 async fn await_calls_at_cloud(installation: &Installation, cloud_id: &CloudDeviceId, count: usize) {
     let what = format!("{count} calls at the cloud");
-    eventually_async(&what, SOON, || async { (calls_at_cloud(installation, cloud_id).len() >= count).then_some(()) }).await;
+    eventually_async(&what, SOON, || async {
+        (calls_at_cloud(installation, cloud_id).len() >= count).then_some(())
+    })
+    .await;
 }

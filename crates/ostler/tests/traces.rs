@@ -15,9 +15,20 @@ use crate::world::{Caller, Heard, Installation, On, REDIRECT_URI, on_both, sign_
 /// What a customer's app might send, from what is right to what is nonsense.
 fn variants(asked: &Asked, site: &Site<'_>) -> Vec<Asked> {
     let mut variants = vec![asked.clone()];
-    let known = [&site.fleet.devices[0].0, &site.command_id, "setTarget", "target", &site.fleet.slug];
+    let known = [
+        &site.fleet.devices[0].0,
+        &site.command_id,
+        "setTarget",
+        "target",
+        &site.fleet.slug,
+    ];
     for value in known {
-        for strange in ["unknown", "dev_01h455vb4pex5vsknk084sn02q", &site.fleet.devices[1].0, &site.fleet.devices[0].1.to_string()] {
+        for strange in [
+            "unknown",
+            "dev_01h455vb4pex5vsknk084sn02q",
+            &site.fleet.devices[1].0,
+            &site.fleet.devices[0].1.to_string(),
+        ] {
             let path = asked.path.replace(&format!("/{value}"), &format!("/{strange}"));
             if path != asked.path {
                 variants.push(Asked { path, ..asked.clone() });
@@ -31,8 +42,17 @@ fn variants(asked: &Asked, site: &Site<'_>) -> Vec<Asked> {
         variants.push(asked);
     }
     if let AskedBody::Json(_) = asked.body {
-        for body in [json!(7), json!({}), json!({"argument": 7}), json!({"argument": "99"}), json!({"surprise": "x"})] {
-            variants.push(Asked { body: AskedBody::Json(body), ..asked.clone() });
+        for body in [
+            json!(7),
+            json!({}),
+            json!({"argument": 7}),
+            json!({"argument": "99"}),
+            json!({"surprise": "x"}),
+        ] {
+            variants.push(Asked {
+                body: AskedBody::Json(body),
+                ..asked.clone()
+            });
         }
     }
     variants
@@ -52,11 +72,19 @@ async fn visit_pages(anonymous: &Caller, app: &str) {
         format!("/oauth/authorize?client_id={app}&redirect_uri=https%3A%2F%2Fevil.example"),
         format!("/oauth/authorize?client_id={app}&{redirect_uri}"),
         format!("/oauth/authorize?client_id={app}&{redirect_uri}&response_type=code&scope=fleet:control"),
-        format!("/oauth/authorize?client_id={app}&{redirect_uri}&response_type=code&scope=devices:read&state=s\
-            &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256"),
+        format!(
+            "/oauth/authorize?client_id={app}&{redirect_uri}&response_type=code&scope=devices:read&state=s\
+            &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256"
+        ),
     ] {
         anonymous.get(&path).await;
-        anonymous.send(anonymous.request(Method::POST, &path).form(&[("email", "a@example.com"), ("password", "wrong")])).await;
+        anonymous
+            .send(
+                anonymous
+                    .request(Method::POST, &path)
+                    .form(&[("email", "a@example.com"), ("password", "wrong")]),
+            )
+            .await;
         anonymous.send(anonymous.request(Method::DELETE, &path)).await;
     }
 }
@@ -78,7 +106,13 @@ fn betraying(installation: &Installation) -> Vec<String> {
     let facts = sim.facts();
     let host = installation.sim_url().trim_start_matches("http://").to_owned();
     let port = host.rsplit(':').next().expect("a port").to_owned();
-    let mut texts = vec!["particle".to_owned(), "spark".to_owned(), host, format!(":{port}"), "last_ip_address".to_owned()];
+    let mut texts = vec![
+        "particle".to_owned(),
+        "spark".to_owned(),
+        host,
+        format!(":{port}"),
+        "last_ip_address".to_owned(),
+    ];
     texts.extend(facts.devices.iter().map(|device| device.cloud_id.to_string()));
     texts.extend(facts.products.iter().map(|product| product.client_id.clone()));
     texts.extend(sim.secrets());

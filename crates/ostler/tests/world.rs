@@ -55,7 +55,11 @@ pub struct Answer {
 impl Answer {
     pub async fn of(response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
-        Self { status, headers, text: response.text().await.expect("a body that can be read") }
+        Self {
+            status,
+            headers,
+            text: response.text().await.expect("a body that can be read"),
+        }
     }
 
     pub fn json(&self) -> Value {
@@ -64,7 +68,10 @@ impl Answer {
 
     /// The member at an RFC 6901 pointer.
     pub fn at(&self, pointer: &str) -> Value {
-        self.json().pointer(pointer).cloned().unwrap_or_else(|| panic!("no {pointer} in {self:?}"))
+        self.json()
+            .pointer(pointer)
+            .cloned()
+            .unwrap_or_else(|| panic!("no {pointer} in {self:?}"))
     }
 
     #[track_caller]
@@ -95,12 +102,20 @@ pub struct Caller {
 
 impl Caller {
     pub fn new(base: &str, token: Option<String>) -> Self {
-        Self { base: base.to_owned(), http: http(), token, heard: Heard::default() }
+        Self {
+            base: base.to_owned(),
+            http: http(),
+            token,
+            heard: Heard::default(),
+        }
     }
 
     /// The same caller, whose answers are kept to be searched.
     pub fn heard_by(&self, heard: &Heard) -> Self {
-        Self { heard: heard.clone(), ..self.clone() }
+        Self {
+            heard: heard.clone(),
+            ..self.clone()
+        }
     }
 
     pub fn token(&self) -> Option<&str> {
@@ -135,7 +150,12 @@ impl Caller {
     pub async fn call_with_key(&self, device: &str, function: &str, argument: &str, key: &str) -> Answer {
         let path = format!("/v1/devices/{device}/functions/{function}");
         let body = serde_json::json!({"argument": argument});
-        self.send(self.request(Method::POST, &path).header("Idempotency-Key", key).json(&body)).await
+        self.send(
+            self.request(Method::POST, &path)
+                .header("Idempotency-Key", key)
+                .json(&body),
+        )
+        .await
     }
 
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {

@@ -114,7 +114,9 @@ impl Connection {
         // what earlier answers taught may bound it closer.
         let waited = self.clock.instant().duration_since(departed_at);
         let by_date = answer.date().map(|date| date - waited);
-        let Some(sent_at) = by_date.max(self.cloud_clock.reached_by(departed_at)) else { return false };
+        let Some(sent_at) = by_date.max(self.cloud_clock.reached_by(departed_at)) else {
+            return false;
+        };
         match timeout(LOOK_WITHIN, self.device(id)).await {
             Ok(Ok(device)) => proves_offline(&device, sent_at),
             Ok(Err(_)) | Err(_) => false,

@@ -34,7 +34,10 @@ struct Ahead {
 
 impl CloudClock {
     pub(crate) fn new(zero: Instant) -> Self {
-        Self { zero, ahead: Mutex::new(None) }
+        Self {
+            zero,
+            ahead: Mutex::new(None),
+        }
     }
 
     /// An answer said `date`, whose request was sent and whose head was received at these instants.
@@ -46,7 +49,11 @@ impl CloudClock {
         };
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         // Bounds that do not meet mean that a clock was set: what was known before is void.
-        *ahead = Some(ahead.and_then(|known| known.aged(sample.seen_at).cut_with(sample)).unwrap_or(sample));
+        *ahead = Some(
+            ahead
+                .and_then(|known| known.aged(sample.seen_at).cut_with(sample))
+                .unwrap_or(sample),
+        );
     }
 
     /// A time that the cloud's clock had certainly reached at `at`.
@@ -65,7 +72,11 @@ impl Ahead {
     /// The bounds part again as time goes by.
     fn aged(self, now: i64) -> Self {
         let drift = (now - self.seen_at).abs() / DRIFT_DIVISOR;
-        Self { least: self.least - drift, most: self.most + drift, seen_at: self.seen_at.max(now) }
+        Self {
+            least: self.least - drift,
+            most: self.most + drift,
+            seen_at: self.seen_at.max(now),
+        }
     }
 
     fn cut_with(self, other: Self) -> Option<Self> {

@@ -31,7 +31,11 @@ pub fn router() -> OpenApiRouter<ServerState> {
         .routes(routes!(products::list_versions))
         .routes(routes!(products::revert_product))
         .routes(routes!(products::export_product))
-        .routes(routes!(cloud::get_connection, cloud::set_connection, cloud::end_connection))
+        .routes(routes!(
+            cloud::get_connection,
+            cloud::set_connection,
+            cloud::end_connection
+        ))
         .routes(routes!(ingest::rotate_ingest_secret, ingest::end_former_ingest_secrets))
         .routes(routes!(ingest::rotate_registration_key))
         .routes(routes!(webhook::ensure_hooks))

@@ -6,11 +6,11 @@
 pub mod call_function;
 pub mod command;
 pub mod devices;
-pub mod me;
 mod events;
 mod history;
 mod ingest;
 mod latest;
+pub mod me;
 mod registrations;
 mod rejected_events;
 mod telemetry;

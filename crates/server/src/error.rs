@@ -47,9 +47,9 @@ impl IntoResponse for ApiError {
 pub fn from_store(error: StoreError) -> Problem {
     match error {
         // Nothing was done, so trying again is safe.
-        StoreError::Overloaded | StoreError::Closed => {
-            Problem::new(Code::Overloaded).retry_after(Duration::from_secs(1)).caused_by(error)
-        }
+        StoreError::Overloaded | StoreError::Closed => Problem::new(Code::Overloaded)
+            .retry_after(Duration::from_secs(1))
+            .caused_by(error),
         StoreError::Database(_)
         | StoreError::CommitUnknown(_)
         | StoreError::Unreadable { .. }

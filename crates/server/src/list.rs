@@ -35,7 +35,10 @@ pub fn page<K: FromStr>(limit: Option<u32>, cursor: Option<&str>) -> Result<Page
     match cursor.map(K::from_str) {
         None => Ok(Page::first(limit)),
         Some(Ok(key)) => Ok(Page::after(key, limit)),
-        Some(Err(_)) => Err(Problem::invalid_parameter("cursor", "must be the next_cursor of another page")),
+        Some(Err(_)) => Err(Problem::invalid_parameter(
+            "cursor",
+            "must be the next_cursor of another page",
+        )),
     }
 }
 
@@ -48,12 +51,15 @@ pub struct ListResponse<T> {
 
 impl<T> ListResponse<T> {
     /// `key` names the item after which the next page begins.
-    pub fn of<'l, I, K: ToString>(
-        listed: &'l Listed<I>,
-        key: impl Fn(&'l I) -> K,
-        shape: impl Fn(&'l I) -> T,
-    ) -> Self {
-        let next_cursor = listed.items.last().filter(|_| listed.more).map(|last| key(last).to_string());
-        Self { items: listed.items.iter().map(shape).collect(), next_cursor }
+    pub fn of<'l, I, K: ToString>(listed: &'l Listed<I>, key: impl Fn(&'l I) -> K, shape: impl Fn(&'l I) -> T) -> Self {
+        let next_cursor = listed
+            .items
+            .last()
+            .filter(|_| listed.more)
+            .map(|last| key(last).to_string());
+        Self {
+            items: listed.items.iter().map(shape).collect(),
+            next_cursor,
+        }
     }
 }

@@ -42,7 +42,10 @@ pub struct ServerState {
 
 impl ServerState {
     pub fn new(frame: Frame, app: Arc<App>) -> Self {
-        Self { frame: Arc::new(frame), app }
+        Self {
+            frame: Arc::new(frame),
+            app,
+        }
     }
 
     /// As RFC 8414 §2 and RFC 9207 compare it: `public_url` without a slash at its end.

@@ -17,7 +17,10 @@ pub struct CallAnswer {
 
 impl CallAnswer {
     pub fn of(command: Command) -> Self {
-        Self { command, retry_after: None }
+        Self {
+            command,
+            retry_after: None,
+        }
     }
 }
 

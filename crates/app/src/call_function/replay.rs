@@ -18,7 +18,9 @@ impl App {
         request: &CallRequest,
         now: Timestamp,
     ) -> Result<Option<CallAnswer>, CallFunctionError> {
-        let Some(key) = &request.idempotency_key else { return Ok(None) };
+        let Some(key) = &request.idempotency_key else {
+            return Ok(None);
+        };
         let customer_id = judged_customer(caller, request);
         let call = &request.call;
         let scope = KeyScope {
@@ -32,8 +34,14 @@ impl App {
         earlier.map(|earlier| self.answer_replay(request, earlier)).transpose()
     }
 
-    pub(super) fn answer_replay(&self, request: &CallRequest, earlier: Command) -> Result<CallAnswer, CallFunctionError> {
-        let same_body = earlier.body_digest.is_some_and(|digest| digest.matches(&body_digest(request)));
+    pub(super) fn answer_replay(
+        &self,
+        request: &CallRequest,
+        earlier: Command,
+    ) -> Result<CallAnswer, CallFunctionError> {
+        let same_body = earlier
+            .body_digest
+            .is_some_and(|digest| digest.matches(&body_digest(request)));
         if !same_body {
             return Err(CallFunctionError::KeyReused);
         }
@@ -49,5 +57,9 @@ impl App {
 /// Client, customer, device and function are the key's scope; this is the rest of the request.
 pub(super) fn body_digest(request: &CallRequest) -> SecretDigest {
     let reason = request.reason.as_deref().unwrap_or("");
-    SecretDigest::of(&format!("{}\n{}{reason}", request.call.argument.len(), request.call.argument))
+    SecretDigest::of(&format!(
+        "{}\n{}{reason}",
+        request.call.argument.len(),
+        request.call.argument
+    ))
 }

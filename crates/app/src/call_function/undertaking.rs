@@ -21,8 +21,11 @@ const JUDGED_AT_MOST: usize = 4;
 
 /// Pauses before an outcome that could not be written is written again. Repeating this is safe:
 /// the statement settles only what is unsettled.
-const WRITE_AGAIN_AFTER: [Duration; 3] =
-    [Duration::from_millis(50), Duration::from_millis(400), Duration::from_secs(3)];
+const WRITE_AGAIN_AFTER: [Duration; 3] = [
+    Duration::from_millis(50),
+    Duration::from_millis(400),
+    Duration::from_secs(3),
+];
 
 #[derive(Clone)]
 pub(super) struct Undertaking {
@@ -39,11 +42,26 @@ struct Attempted {
 }
 
 impl App {
-    pub(super) async fn carry_out(self: Arc<Self>, undertaking: Undertaking, allowed: Allowed) -> Result<CallAnswer, StoreError> {
+    pub(super) async fn carry_out(
+        self: Arc<Self>,
+        undertaking: Undertaking,
+        allowed: Allowed,
+    ) -> Result<CallAnswer, StoreError> {
         let attempted = self.attempt(&undertaking, allowed).await;
         let at = self.clock.now();
-        let Attempted { state, sent_at, retry_after } = attempted;
-        let recorded = self.record(Settlement { command_id: undertaking.command.id, state, sent_at, at }).await?;
+        let Attempted {
+            state,
+            sent_at,
+            retry_after,
+        } = attempted;
+        let recorded = self
+            .record(Settlement {
+                command_id: undertaking.command.id,
+                state,
+                sent_at,
+                at,
+            })
+            .await?;
         let command = match recorded {
             OutcomeRecorded::Recorded => answer::settled(undertaking.command, state, sent_at, at),
             OutcomeRecorded::SettledBefore => self.present(undertaking.command).await?,
@@ -66,7 +84,8 @@ impl App {
     }
 
     async fn give_up_waiting(&self, command: Command) -> Result<CallAnswer, CallFunctionError> {
-        self.settle(command.id, CallOutcome::Unknown, Some(command.created_at)).await?;
+        self.settle(command.id, CallOutcome::Unknown, Some(command.created_at))
+            .await?;
         Ok(CallAnswer::of(self.present(command).await?))
     }
 
@@ -77,7 +96,10 @@ impl App {
                 return self.not_departed(CallOutcome::DeviceOffline);
             }
             let sent_at = self.clock.now();
-            let outcome = self.cloud.call_function(&allowed.permit, self.settings.call_attached).await;
+            let outcome = self
+                .cloud
+                .call_function(&allowed.permit, self.settings.call_attached)
+                .await;
             if outcome != CallOutcome::NotSent(NotSent::PermitLapsed) {
                 let departed = allowed.permit.ticket().state() == TicketState::Departed;
                 return self.attempted(outcome, departed.then_some(sent_at));
@@ -85,7 +107,13 @@ impl App {
             drop(allowed);
             allowed = match self.judge_again(undertaking).await {
                 Ok(again) => again,
-                Err(state) => return Attempted { state, sent_at: None, retry_after: None },
+                Err(state) => {
+                    return Attempted {
+                        state,
+                        sent_at: None,
+                        retry_after: None,
+                    };
+                }
             };
         }
         self.not_departed(CallOutcome::NotSent(NotSent::PermitLapsed))
@@ -93,17 +121,27 @@ impl App {
 
     /// The rights may have changed while the first permit waited: they are read again.
     async fn judge_again(&self, undertaking: &Undertaking) -> Result<Allowed, CommandState> {
-        let Undertaking { command, caller, request } = undertaking;
+        let Undertaking {
+            command,
+            caller,
+            request,
+        } = undertaking;
         let now = self.clock.now();
         let uncertain = |_| CommandState::from_outcome(CallOutcome::NotSent(NotSent::PermitLapsed), now);
         let (mut facts, slot) = self.call_facts(caller, request).await.map_err(uncertain)?;
         // The cool-down that runs now is this command's own.
         facts.last_called_at = None;
         let title = Title::of(caller, request.on_behalf_of);
-        let refused = |_: Denied| CommandState::Refused { by: RefusedBy::Policy, at: now };
+        let refused = |_: Denied| CommandState::Refused {
+            by: RefusedBy::Policy,
+            at: now,
+        };
         let permit = authorize_call(&request.call, caller, title, &facts, now).map_err(refused)?;
         if !is_named_by(command, permit.right()) {
-            return Err(CommandState::from_outcome(CallOutcome::NotSent(NotSent::PermitLapsed), now));
+            return Err(CommandState::from_outcome(
+                CallOutcome::NotSent(NotSent::PermitLapsed),
+                now,
+            ));
         }
         Ok(self.allow(permit, slot, &facts, caller, command.id))
     }
@@ -126,7 +164,11 @@ impl App {
             | CallOutcome::Refused(_)
             | CallOutcome::Unknown => None,
         };
-        Attempted { state: CommandState::from_outcome(outcome, self.clock.now()), sent_at, retry_after }
+        Attempted {
+            state: CommandState::from_outcome(outcome, self.clock.now()),
+            sent_at,
+            retry_after,
+        }
     }
 
     /// Writes an outcome down. `SettledBefore` is as good: then it was not ours to say any more.
@@ -138,7 +180,13 @@ impl App {
     ) -> Result<OutcomeRecorded, StoreError> {
         let at = self.clock.now();
         let state = CommandState::from_outcome(outcome, at);
-        self.record(Settlement { command_id, state, sent_at, at }).await
+        self.record(Settlement {
+            command_id,
+            state,
+            sent_at,
+            at,
+        })
+        .await
     }
 
     pub(crate) async fn record(&self, settlement: Settlement) -> Result<OutcomeRecorded, StoreError> {

@@ -24,7 +24,10 @@ const UNKIND: [Behaviour; 8] = [
 /// With the key of a call that was made: it tells what became of it, and sends nothing that was sent.
 async fn ask_again(life: &Life) {
     let told = life.call_until_known(0, 0, 1, 1).await;
-    assert!(matches!(&told, CallTold::Command { state, .. } if state.is_settled()), "P6: {told:?}");
+    assert!(
+        matches!(&told, CallTold::Command { state, .. } if state.is_settled()),
+        "P6: {told:?}"
+    );
 }
 
 async fn nothing(_life: &Life) {}
@@ -50,7 +53,10 @@ fn p10_a_call_with_a_key_survives_every_fault_of_the_cloud() {
 
 #[test]
 fn p5_a_call_without_a_key_survives_a_fault_at_every_step() {
-    for unkind in [Behaviour::LosesTheAnswer, Behaviour::DepartsAfter(Duration::from_millis(300))] {
+    for unkind in [
+        Behaviour::LosesTheAnswer,
+        Behaviour::DepartsAfter(Duration::from_millis(300)),
+    ] {
         let call = async |life: &Life| {
             life.call(0, 0, 1, None, Wait::ForOutcome).await;
         };
@@ -75,7 +81,11 @@ fn p6_racing_calls_with_one_key_survive_a_fault_at_every_step() {
             tokio::time::sleep(Duration::from_millis(20)).await;
             life.call_until_known(0, 0, 1, 3).await;
         };
-        tokio::join!(life.call_until_known(0, 0, 1, 3), life.call_until_known(0, 0, 1, 3), late);
+        tokio::join!(
+            life.call_until_known(0, 0, 1, 3),
+            life.call_until_known(0, 0, 1, 3),
+            late
+        );
     };
     under_every_fault(Behaviour::LosesTheAnswer, race, ask_again);
 }

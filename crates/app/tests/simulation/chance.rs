@@ -47,7 +47,10 @@ pub struct SeededEntropy {
 
 impl SeededEntropy {
     pub fn new(seed: u64) -> Self {
-        Self { seed, count: AtomicU64::new(0) }
+        Self {
+            seed,
+            count: AtomicU64::new(0),
+        }
     }
 }
 

@@ -129,7 +129,10 @@ impl UnkindCloud {
         if permit.depart(clock.instant()).is_err() {
             return CallOutcome::NotSent(NotSent::PermitLapsed);
         }
-        let acts = !matches!(behaviour, Behaviour::Offline | Behaviour::Refuses | Behaviour::LimitsRate);
+        let acts = !matches!(
+            behaviour,
+            Behaviour::Offline | Behaviour::Refuses | Behaviour::LimitsRate
+        );
         let index = self.arrived(permit, clock.now(), acts);
         let value = CallOutcome::Returned(permit.call().argument.parse().unwrap());
         let outcome = match behaviour {
@@ -145,7 +148,9 @@ impl UnkindCloud {
             }
             Behaviour::Offline => CallOutcome::DeviceOffline,
             Behaviour::Refuses => CallOutcome::Refused(CloudRefusal::RequestRejected),
-            Behaviour::LimitsRate => CallOutcome::RateLimited { retry_after: Some(Duration::from_secs(1)) },
+            Behaviour::LimitsRate => CallOutcome::RateLimited {
+                retry_after: Some(Duration::from_secs(1)),
+            },
         };
         self.alive().await;
         self.arrivals.lock().unwrap()[index].returned = Some((self.witness.next(), outcome));

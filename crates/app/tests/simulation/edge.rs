@@ -10,7 +10,10 @@ pub fn instant() -> Instant {
 }
 
 /// `OSTLER_SIM_SEEDS`: how many seeds to live through.
-#[expect(clippy::disallowed_methods, reason = "the tests' own settings come by the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests' own settings come by the environment"
+)]
 pub fn seeds() -> Option<u64> {
     std::env::var("OSTLER_SIM_SEEDS").ok()?.parse().ok()
 }

@@ -30,7 +30,10 @@ async fn calls_and_end(life: &Life) {
         tokio::time::sleep(Duration::from_millis(40)).await;
         if life.end(grant_id, 5).await {
             let told = life.call(0, 0, life.witness.number(), None, Wait::ForOutcome).await;
-            assert!(!matches!(told, CallTold::Command { .. }), "P1: called after the end: {told:?}");
+            assert!(
+                !matches!(told, CallTold::Command { .. }),
+                "P1: called after the end: {told:?}"
+            );
         }
     };
     let other = life.call(1, 0, life.witness.number(), None, Wait::ForOutcome);
@@ -40,7 +43,13 @@ async fn calls_and_end(life: &Life) {
 /// Also after a restart: acknowledged is ended.
 async fn still_ended(life: &Life) {
     let grant_id = life.site.customers[0].grants[0];
-    let acknowledged = life.witness.ends.lock().unwrap().iter().any(|end| end.grant_id == grant_id);
+    let acknowledged = life
+        .witness
+        .ends
+        .lock()
+        .unwrap()
+        .iter()
+        .any(|end| end.grant_id == grant_id);
     if acknowledged {
         let told = life.call(0, 0, life.witness.number(), None, Wait::ForOutcome).await;
         assert!(matches!(told, CallTold::Denied), "P1: {told:?}");
@@ -49,5 +58,9 @@ async fn still_ended(life: &Life) {
 
 #[test]
 fn p1_the_end_of_a_grant_survives_a_fault_at_every_step() {
-    under_every_fault(Behaviour::DepartsAfter(Duration::from_millis(260)), calls_and_end, still_ended);
+    under_every_fault(
+        Behaviour::DepartsAfter(Duration::from_millis(260)),
+        calls_and_end,
+        still_ended,
+    );
 }

@@ -21,7 +21,11 @@ const RATE: u32 = 10;
 /// Runs one process's life. When it returns, nothing of it runs any more: what was under way was
 /// dropped where it stood.
 pub fn in_fast_time<T>(life: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
     let (ended, ending) = sync_channel::<()>(0);
     let ticks = Arc::new(Notify::new());
     let ticking = Arc::clone(&ticks);
@@ -51,7 +55,11 @@ pub struct FastClock {
 impl FastClock {
     /// To be made inside the runtime, by whose time it goes.
     pub fn going_on_from(before: Duration) -> Self {
-        Self { origin: edge::instant(), began: tokio::time::Instant::now(), before }
+        Self {
+            origin: edge::instant(),
+            began: tokio::time::Instant::now(),
+            before,
+        }
     }
 
     /// Since the first life began.

@@ -16,7 +16,10 @@ pub enum Blow {
     /// The process ends at this passage.
     Crash(u64),
     /// Each passage by chance.
-    Random { seed: u64, per_mille: u64 },
+    Random {
+        seed: u64,
+        per_mille: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +93,9 @@ impl Faults {
         }
         state.passed.push(passage);
         let number = state.passed.len() as u64;
-        let Some((blow, chance)) = &mut state.armed else { return false };
+        let Some((blow, chance)) = &mut state.armed else {
+            return false;
+        };
         let (struck, deadly) = match *blow {
             Blow::Once(at) => (number == at, false),
             Blow::Lasting(from) => (number >= from, false),

@@ -55,27 +55,57 @@ fn p6_no_call_is_made_twice(commands: &[Command], arrivals: &[Arrival]) {
     }
     let mut intended = HashSet::new();
     for command in commands {
-        let by_policy = matches!(command.state, CommandState::Refused { by: RefusedBy::Policy, .. });
-        assert!(by_policy || intended.insert(&command.argument), "P6: meant twice: {command:?}");
+        let by_policy = matches!(
+            command.state,
+            CommandState::Refused {
+                by: RefusedBy::Policy,
+                ..
+            }
+        );
+        assert!(
+            by_policy || intended.insert(&command.argument),
+            "P6: meant twice: {command:?}"
+        );
     }
 }
 
 fn p10_states_say_what_is_proven(commands: &[Command], arrivals: &[Arrival]) {
     for command in commands {
-        let arrival = arrivals.iter().find(|arrival| command.argument.as_deref() == Some(&arrival.argument));
+        let arrival = arrivals
+            .iter()
+            .find(|arrival| command.argument.as_deref() == Some(&arrival.argument));
         let proven = match (command.state, arrival) {
-            (CommandState::Answered { return_value: Some(value), .. }, Some(arrival)) => {
-                arrival.acted && matches!(arrival.returned, Some((_, CallOutcome::Returned(told))) if told == value)
-            }
+            (
+                CommandState::Answered {
+                    return_value: Some(value),
+                    ..
+                },
+                Some(arrival),
+            ) => arrival.acted && matches!(arrival.returned, Some((_, CallOutcome::Returned(told))) if told == value),
             (CommandState::Offline { .. }, Some(arrival)) => {
                 matches!(arrival.returned, Some((_, CallOutcome::DeviceOffline)))
             }
-            (CommandState::Refused { by: RefusedBy::Cloud(_) | RefusedBy::RateLimit, .. }, Some(arrival)) => {
-                !arrival.acted
-            }
+            (
+                CommandState::Refused {
+                    by: RefusedBy::Cloud(_) | RefusedBy::RateLimit,
+                    ..
+                },
+                Some(arrival),
+            ) => !arrival.acted,
             // A refusal by no right: who asked again later may have been allowed.
-            (CommandState::Refused { by: RefusedBy::Policy, .. }, _) if command.grant_id.is_none() => true,
-            (CommandState::Refused { by: RefusedBy::NotSent(_) | RefusedBy::Policy, .. }, arrival) => arrival.is_none(),
+            (
+                CommandState::Refused {
+                    by: RefusedBy::Policy, ..
+                },
+                _,
+            ) if command.grant_id.is_none() => true,
+            (
+                CommandState::Refused {
+                    by: RefusedBy::NotSent(_) | RefusedBy::Policy,
+                    ..
+                },
+                arrival,
+            ) => arrival.is_none(),
             // Whether it left died with the process, or with the answer.
             (CommandState::Unknown { .. }, _) => true,
             (
@@ -97,8 +127,12 @@ fn p10_states_say_what_is_proven(commands: &[Command], arrivals: &[Arrival]) {
 fn p10_answers_stand(life: &Life, commands: &[Command]) {
     let by_id: HashMap<CommandId, &Command> = commands.iter().map(|command| (command.id, command)).collect();
     for call in &*life.witness.calls.lock().unwrap() {
-        let CallTold::Command { id, state } = &call.told else { continue };
-        let Some(command) = by_id.get(id) else { panic!("P3: told, and not in the ledger: {call:?}") };
+        let CallTold::Command { id, state } = &call.told else {
+            continue;
+        };
+        let Some(command) = by_id.get(id) else {
+            panic!("P3: told, and not in the ledger: {call:?}")
+        };
         let stands = match (state, command.state) {
             (CommandState::Accepted | CommandState::Sent { .. }, _) => true,
             (CommandState::Unknown { .. }, CommandState::Answered { .. } | CommandState::Unknown { .. }) => true,
@@ -110,15 +144,22 @@ fn p10_answers_stand(life: &Life, commands: &[Command]) {
 
 fn p1_nothing_leaves_by_an_ended_grant(life: &Life, commands: &[Command], arrivals: &[Arrival]) {
     for end in &*life.witness.ends.lock().unwrap() {
-        let by_it = arrivals.iter().filter(|arrival| arrival.right.grant_id() == Some(end.grant_id));
+        let by_it = arrivals
+            .iter()
+            .filter(|arrival| arrival.right.grant_id() == Some(end.grant_id));
         for arrival in by_it {
             assert!(arrival.departed < end.acknowledged, "P1: {arrival:?} after {end:?}");
             let under_way = arrival.returned.is_none_or(|(returned, _)| end.acknowledged < returned);
-            let command = commands.iter().find(|command| command.argument.as_deref() == Some(&arrival.argument));
+            let command = commands
+                .iter()
+                .find(|command| command.argument.as_deref() == Some(&arrival.argument));
             // Of a process that died before, nobody is left who could list it.
             let same_life = under_way && arrival.returned.is_some();
             let listed = command.is_some_and(|command| end.in_flight.contains(&command.id));
-            assert!(!same_life || listed, "P1: under way and not listed: {arrival:?} in {end:?}");
+            assert!(
+                !same_life || listed,
+                "P1: under way and not listed: {arrival:?} in {end:?}"
+            );
         }
     }
 }
@@ -126,11 +167,14 @@ fn p1_nothing_leaves_by_an_ended_grant(life: &Life, commands: &[Command], arriva
 fn p7_only_what_was_granted_leaves(grants: &HashMap<GrantId, GrantRecord>, arrivals: &[Arrival]) {
     for arrival in arrivals {
         let record = arrival.right.grant_id().and_then(|id| grants.get(&id));
-        let Some(record) = record else { panic!("P7: by no grant: {arrival:?}") };
+        let Some(record) = record else {
+            panic!("P7: by no grant: {arrival:?}")
+        };
         // An end by somebody's hand counts from its acknowledgement (P1), one by time from itself.
         let ends_at = record.grant.ends_at.filter(|_| record.closed_at.is_none());
         let latest = ends_at.map(|ends_at| ends_at + PERMIT_LIFETIME);
-        let in_time = record.grant.starts_at <= arrival.departed_at && latest.is_none_or(|end| arrival.departed_at < end);
+        let in_time =
+            record.grant.starts_at <= arrival.departed_at && latest.is_none_or(|end| arrival.departed_at < end);
         assert!(in_time, "P7: {arrival:?} by {record:?}");
     }
 }
@@ -159,10 +203,17 @@ async fn p3_acknowledged_events_are_there_once(life: &Life) {
     for said in &*life.witness.delivered.lock().unwrap() {
         assert!(stored.contains_key(&said.number), "P3: acknowledged and lost: {said:?}");
     }
-    let complete = life.store.complete_intervals(life.site.product_id, Interval::ALWAYS).await.unwrap();
+    let complete = life
+        .store
+        .complete_intervals(life.site.product_id, Interval::ALWAYS)
+        .await
+        .unwrap();
     for said in &*life.witness.streamed.lock().unwrap() {
         let claimed = complete.contains(said.published_at);
-        assert!(!claimed || stored.contains_key(&said.number), "P10: called complete, and missing: {said:?} in {complete:?}");
+        assert!(
+            !claimed || stored.contains_key(&said.number),
+            "P10: called complete, and missing: {said:?} in {complete:?}"
+        );
     }
 }
 
@@ -171,7 +222,11 @@ pub async fn numbers_of(life: &Life, device_id: DeviceId) -> Vec<u64> {
     let mut numbers = Vec::new();
     let mut page = Page::first(500);
     loop {
-        let listed = life.app.events(&machine(ProductReach::All), device_id, Interval::ALWAYS, page).await.unwrap();
+        let listed = life
+            .app
+            .events(&machine(ProductReach::All), device_id, Interval::ALWAYS, page)
+            .await
+            .unwrap();
         numbers.extend(listed.items.iter().map(|event| {
             let data: serde_json::Value = serde_json::from_str(event.data.as_deref().unwrap()).unwrap();
             data["n"].as_u64().unwrap()
@@ -186,8 +241,13 @@ pub async fn numbers_of(life: &Life, device_id: DeviceId) -> Vec<u64> {
 /// S5: acknowledged at most once as the first, and always as the same.
 async fn s5_one_registration(life: &Life) {
     let registered = life.witness.registered.lock().unwrap().clone();
-    assert!(registered.iter().filter(|(first, _)| *first).count() <= 1, "S5: {registered:?}");
-    let Some((_, device_id)) = registered.first() else { return };
+    assert!(
+        registered.iter().filter(|(first, _)| *first).count() <= 1,
+        "S5: {registered:?}"
+    );
+    let Some((_, device_id)) = registered.first() else {
+        return;
+    };
     assert!(registered.iter().all(|(_, id)| id == device_id), "S5: {registered:?}");
     let known = life.store.device_by_cloud_id(&cloud_id(NEWCOMER)).await.unwrap();
     assert_eq!(known, Some(*device_id), "S5: acknowledged and lost");

@@ -44,7 +44,10 @@ fn blow(chance: &mut Chance) -> Option<Blow> {
     match chance.below(5) {
         0 => None,
         1 | 2 => Some(Blow::Crash(1 + chance.below(150))),
-        _ => Some(Blow::Random { seed: chance.next(), per_mille: chance.below(80) }),
+        _ => Some(Blow::Random {
+            seed: chance.next(),
+            per_mille: chance.below(80),
+        }),
     }
 }
 
@@ -57,7 +60,10 @@ async fn calls(life: &Life, who: usize, mut chance: Chance) {
         let call = async {
             match chance.below(4) {
                 0 => drop(life.call(who, device, number, None, Wait::ForOutcome).await),
-                1 => drop(life.call(who, device, number, Some(&format!("key-{number}")), Wait::ForAcceptance).await),
+                1 => drop(
+                    life.call(who, device, number, Some(&format!("key-{number}")), Wait::ForAcceptance)
+                        .await,
+                ),
                 _ => drop(life.call_until_known(who, device, number, 3).await),
             }
         };
@@ -70,21 +76,34 @@ async fn grants(life: &Life, given: &Mutex<Vec<GrantId>>, mut chance: Chance) {
     for _ in 0..5 {
         tokio::time::sleep(chance.millis(150)).await;
         let (who, device) = (chance.index(CUSTOMERS), chance.index(SHARED));
-        let ended = if chance.below(2) == 0 { given.lock().unwrap().pop() } else { None };
-        life.end(ended.unwrap_or(life.site.customers[who].grants[device]), 3).await;
+        let ended = if chance.below(2) == 0 {
+            given.lock().unwrap().pop()
+        } else {
+            None
+        };
+        life.end(ended.unwrap_or(life.site.customers[who].grants[device]), 3)
+            .await;
         let ends_at = (chance.below(2) == 0).then(|| life.clock.now() + Duration::from_millis(1 + chance.below(400)));
         if let Some(grant_id) = life.grant(who, device, GrantSource::Share, ends_at).await {
             given.lock().unwrap().push(grant_id);
         }
         let owner = chance.index(CUSTOMERS);
-        life.grant(owner, FREE, GrantSource::Owner, Some(life.clock.now() + Duration::from_millis(300))).await;
+        life.grant(
+            owner,
+            FREE,
+            GrantSource::Owner,
+            Some(life.clock.now() + Duration::from_millis(300)),
+        )
+        .await;
     }
 }
 
 async fn delivers(life: &Life, mut chance: Chance) {
     for _ in 0..6 {
         tokio::time::sleep(chance.millis(120)).await;
-        let batch: Vec<Said> = (0..1 + chance.below(4)).map(|_| life.says(chance.index(SHARED))).collect();
+        let batch: Vec<Said> = (0..1 + chance.below(4))
+            .map(|_| life.says(chance.index(SHARED)))
+            .collect();
         life.deliver(batch, 3).await;
         life.register(1).await;
     }
@@ -101,9 +120,18 @@ async fn streams(life: &Life, mut chance: Chance) {
 }
 
 async fn everybody(life: &Life, given: &Mutex<Vec<GrantId>>, chance: &mut Chance) {
-    let customers = join_all((0..CUSTOMERS).map(|who| calls(life, who, chance.fork())).collect::<Vec<_>>());
+    let customers = join_all(
+        (0..CUSTOMERS)
+            .map(|who| calls(life, who, chance.fork()))
+            .collect::<Vec<_>>(),
+    );
     let (maker, hook, stream) = (chance.fork(), chance.fork(), chance.fork());
-    tokio::join!(customers, grants(life, given, maker), delivers(life, hook), streams(life, stream));
+    tokio::join!(
+        customers,
+        grants(life, given, maker),
+        delivers(life, hook),
+        streams(life, stream)
+    );
 }
 
 /// All who do not know yet ask again, with their keys; the hook repeats what was not acknowledged.
@@ -149,14 +177,16 @@ fn live_through_seeds(seeds: u64, world: fn(u64) -> World) {
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
-            scope.spawn(|| loop {
-                let seed = next.fetch_add(1, Ordering::SeqCst);
-                if seed >= seeds {
-                    return;
-                }
-                if catch_unwind(AssertUnwindSafe(|| lives_through(world(seed), seed))).is_err() {
-                    eprintln!("seed {seed} failed");
-                    failed.lock().unwrap().push(seed);
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    if seed >= seeds {
+                        return;
+                    }
+                    if catch_unwind(AssertUnwindSafe(|| lives_through(world(seed), seed))).is_err() {
+                        eprintln!("seed {seed} failed");
+                        failed.lock().unwrap().push(seed);
+                    }
                 }
             });
         }
@@ -172,5 +202,8 @@ fn the_promises_hold_for_many_seeds_on_sqlite() {
 
 #[test]
 fn the_promises_hold_for_some_seeds_on_postgres() {
-    live_through_seeds(edge::seeds().unwrap_or(SEEDS_ON_POSTGRES).min(SEEDS_ON_POSTGRES), World::on_postgres);
+    live_through_seeds(
+        edge::seeds().unwrap_or(SEEDS_ON_POSTGRES).min(SEEDS_ON_POSTGRES),
+        World::on_postgres,
+    );
 }

@@ -21,7 +21,11 @@ const CALLS: u64 = 60;
 async fn daily_life(life: &Life) {
     for turn in 0..20 {
         let who = turn % CUSTOMERS;
-        let caller = life.app.authenticate(life.site.customers[who].token.reveal()).await.unwrap();
+        let caller = life
+            .app
+            .authenticate(life.site.customers[who].token.reveal())
+            .await
+            .unwrap();
         assert!(life.deliver(vec![life.says(0)], 1).await);
         let question = RangeQuestion {
             device_id: life.site.devices[0],
@@ -40,7 +44,9 @@ fn goes_on_while_the_cloud_is_silent(mut world: World) {
         let calls = join_all((0..CALLS).map(async |turn| {
             let who = usize::try_from(turn).unwrap() % CUSTOMERS;
             let told = life.call(who, 0, life.witness.number(), None, Wait::ForOutcome).await;
-            let CallTold::Command { state, .. } = told else { panic!("P11: {told:?}") };
+            let CallTold::Command { state, .. } = told else {
+                panic!("P11: {told:?}")
+            };
             assert_eq!(state.status(), CommandStatus::Unknown);
         }));
         let began = life.clock.elapsed();
@@ -52,7 +58,10 @@ fn goes_on_while_the_cloud_is_silent(mut world: World) {
         let ((), took) = tokio::join!(async { drop(calls.await) }, others);
         assert!(took < Duration::from_secs(20), "P11: it waited for the cloud: {took:?}");
         let waited = life.clock.elapsed() - began;
-        assert!(waited < Duration::from_secs(60), "P11: a call without a deadline: {waited:?}");
+        assert!(
+            waited < Duration::from_secs(60),
+            "P11: a call without a deadline: {waited:?}"
+        );
         promises::check(life).await;
     });
 }

@@ -53,7 +53,10 @@ pub const NEWCOMER: u64 = 70;
 
 pub fn options(entropy: &Arc<SeededEntropy>, faults: Arc<dyn FaultPlan>) -> StoreOptions {
     let keys = MasterKeys::new(MasterKey::from_bytes([9; 32]), Vec::new());
-    StoreOptions { faults, ..StoreOptions::new(keys, Arc::clone(entropy) as Arc<dyn Entropy>) }
+    StoreOptions {
+        faults,
+        ..StoreOptions::new(keys, Arc::clone(entropy) as Arc<dyn Entropy>)
+    }
 }
 
 pub fn url(folder: &Path) -> String {
@@ -69,7 +72,10 @@ pub fn copied_to(folder: &Path) -> Site {
     static MADE: OnceLock<(Vec<u8>, Site)> = OnceLock::new();
     let (bytes, site) = MADE.get_or_init(|| {
         let scratch = Scratch::new();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let site = runtime.block_on(made_at(&url(scratch.path())));
         (std::fs::read(file(scratch.path())).unwrap(), site)
     });
@@ -79,8 +85,13 @@ pub fn copied_to(folder: &Path) -> Site {
 
 pub async fn made_at(url: &str) -> Site {
     let entropy = Arc::new(SeededEntropy::new(u64::MAX));
-    let store = Store::open(url, options(&entropy, Arc::new(NoFaults)), NOW).await.unwrap();
-    let builder = Builder { store: &store, entropy: &entropy };
+    let store = Store::open(url, options(&entropy, Arc::new(NoFaults)), NOW)
+        .await
+        .unwrap();
+    let builder = Builder {
+        store: &store,
+        entropy: &entropy,
+    };
     let site = builder.site().await;
     store.close().await;
     site
@@ -97,13 +108,21 @@ impl Builder<'_> {
         let product_id = match self.store.apply_product(&file, Actor::System, NOW).await.unwrap() {
             Applied::Created { id } | Applied::Changed { id, .. } | Applied::Unchanged { id, .. } => id,
         };
-        let new = |number| NewDevice { product_id, cloud_device_id: cloud_id(number), name: None, credential_digest: None };
+        let new = |number| NewDevice {
+            product_id,
+            cloud_device_id: cloud_id(number),
+            name: None,
+            credential_digest: None,
+        };
         let wanted: Vec<_> = (0..=FREE as u64).map(new).collect();
         let imported = self.store.import_devices(&wanted, Actor::System, NOW).await.unwrap();
-        let devices: Vec<_> = imported.into_iter().filter_map(|device| match device {
-            DeviceImported::Imported(id) | DeviceImported::Known(id) => Some(id),
-            DeviceImported::ElsewhereAlready => None,
-        }).collect();
+        let devices: Vec<_> = imported
+            .into_iter()
+            .filter_map(|device| match device {
+                DeviceImported::Imported(id) | DeviceImported::Known(id) => Some(id),
+                DeviceImported::ElsewhereAlready => None,
+            })
+            .collect();
         let client_id = self.client().await;
         let mut customers = Vec::new();
         for number in 0..CUSTOMERS {
@@ -114,7 +133,11 @@ impl Builder<'_> {
             product_id,
             devices,
             customers,
-            ingest_secret: self.store.rotate_ingest_secret(product_id, Actor::System, NOW).await.unwrap(),
+            ingest_secret: self
+                .store
+                .rotate_ingest_secret(product_id, Actor::System, NOW)
+                .await
+                .unwrap(),
             credential: key.credential_of(&cloud_id(NEWCOMER)),
         }
     }
@@ -133,7 +156,17 @@ impl Builder<'_> {
         };
         let client = registration.check(ClientId::draw(NOW, self.entropy), NOW).unwrap();
         let id = client.id;
-        self.store.create_client(&RegisteredClient { client, secret_digest: None }, Actor::System, NOW).await.unwrap();
+        self.store
+            .create_client(
+                &RegisteredClient {
+                    client,
+                    secret_digest: None,
+                },
+                Actor::System,
+                NOW,
+            )
+            .await
+            .unwrap();
         id
     }
 
@@ -155,13 +188,37 @@ impl Builder<'_> {
             scopes: ScopeSet::EMPTY.with(Scope::DevicesControl).with(Scope::HistoryRead),
             token: token.digest(),
         };
-        let facts = TokenFacts { caller, issued_at: NOW, expires_at: Timestamp::MAX, confirms: None };
-        self.store.issue_tokens(&NewTokens { facts: Arc::new(facts), refresh: None }, NOW).await.unwrap();
+        let facts = TokenFacts {
+            caller,
+            issued_at: NOW,
+            expires_at: Timestamp::MAX,
+            confirms: None,
+        };
+        self.store
+            .issue_tokens(
+                &NewTokens {
+                    facts: Arc::new(facts),
+                    refresh: None,
+                },
+                NOW,
+            )
+            .await
+            .unwrap();
         let mut grants = Vec::new();
         for device_id in devices {
             let grant = share(GrantId::draw(NOW, self.entropy), id, *device_id);
             grants.push(grant.id);
-            self.store.create_grant(grant, Said { by: Actor::System, reason: None }, NOW).await.unwrap();
+            self.store
+                .create_grant(
+                    grant,
+                    Said {
+                        by: Actor::System,
+                        reason: None,
+                    },
+                    NOW,
+                )
+                .await
+                .unwrap();
         }
         Customer { id, token, grants }
     }

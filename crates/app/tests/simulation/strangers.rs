@@ -20,32 +20,80 @@ use ostler_core::policy::FunctionCall;
 
 /// Everything that can be asked about a device, and what was passed on the way to each refusal.
 async fn ways_of(life: &Life, device_id: DeviceId) -> Vec<(&'static str, String, Vec<Passage>)> {
-    let caller = life.app.authenticate(life.site.customers[0].token.reveal()).await.unwrap();
+    let caller = life
+        .app
+        .authenticate(life.site.customers[0].token.reveal())
+        .await
+        .unwrap();
     let key = "temperature".parse().unwrap();
-    let question = RangeQuestion { device_id, key, range: Interval::ALWAYS };
+    let question = RangeQuestion {
+        device_id,
+        key,
+        range: Interval::ALWAYS,
+    };
     let minute: BucketWidth = "PT1M".parse().unwrap();
     let mut ways = Vec::new();
     let key_of_its_own = format!("key-{}", life.witness.number());
     let key = Some(key_of_its_own.as_str());
-    for (kind, key) in [("call", None), ("call with a key", key), ("call with that key again", key)] {
-        let call = FunctionCall { device_id, function: "set".parse().unwrap(), argument: "1".into() };
+    for (kind, key) in [
+        ("call", None),
+        ("call with a key", key),
+        ("call with that key again", key),
+    ] {
+        let call = FunctionCall {
+            device_id,
+            function: "set".parse().unwrap(),
+            argument: "1".into(),
+        };
         let idempotency_key = key.map(|key: &str| key.parse().unwrap());
-        let request = CallRequest { call, on_behalf_of: None, reason: None, idempotency_key, wait: Wait::ForOutcome };
+        let request = CallRequest {
+            call,
+            on_behalf_of: None,
+            reason: None,
+            idempotency_key,
+            wait: Wait::ForOutcome,
+        };
         life.faults.take_passed();
         let refused = life.app.call_function(&caller, request).await;
-        let Err(CallFunctionError::Denied { denied, command_id: None, .. }) = refused else { panic!("P8: {refused:?}") };
+        let Err(CallFunctionError::Denied {
+            denied,
+            command_id: None,
+            ..
+        }) = refused
+        else {
+            panic!("P8: {refused:?}")
+        };
         ways.push((kind, denied.to_string(), quiet(life).await));
     }
     let said = |answer: Result<String, String>| answer.unwrap_err();
     life.faults.take_passed();
     let points = life.app.points(&caller, &question, Page::first(10)).await;
-    ways.push(("points", said(points.map(|_| String::new()).map_err(|error| error.to_string())), quiet(life).await));
+    ways.push((
+        "points",
+        said(points.map(|_| String::new()).map_err(|error| error.to_string())),
+        quiet(life).await,
+    ));
     let buckets = life.app.buckets(&caller, &question, minute).await;
-    ways.push(("buckets", said(buckets.map(|_| String::new()).map_err(|error| error.to_string())), quiet(life).await));
+    ways.push((
+        "buckets",
+        said(buckets.map(|_| String::new()).map_err(|error| error.to_string())),
+        quiet(life).await,
+    ));
     let latest = life.app.latest_values(&caller, device_id).await;
-    ways.push(("latest", said(latest.map(|_| String::new()).map_err(|error| error.to_string())), quiet(life).await));
-    let events = life.app.events(&caller, device_id, Interval::ALWAYS, Page::first(10)).await;
-    ways.push(("events", said(events.map(|_| String::new()).map_err(|error| error.to_string())), quiet(life).await));
+    ways.push((
+        "latest",
+        said(latest.map(|_| String::new()).map_err(|error| error.to_string())),
+        quiet(life).await,
+    ));
+    let events = life
+        .app
+        .events(&caller, device_id, Interval::ALWAYS, Page::first(10))
+        .await;
+    ways.push((
+        "events",
+        said(events.map(|_| String::new()).map_err(|error| error.to_string())),
+        quiet(life).await,
+    ));
     ways
 }
 
@@ -61,12 +109,24 @@ fn a_stranger_learns_nothing(mut world: World) {
         life.call(1, 0, life.witness.number(), None, Wait::ForOutcome).await;
         let nowhere = DeviceId::draw(life.clock.now(), &SeededEntropy::new(4711));
         let unknown = ways_of(life, nowhere).await;
-        assert_eq!(ways_of(life, life.site.devices[FREE]).await, unknown, "a device that nobody may use");
+        assert_eq!(
+            ways_of(life, life.site.devices[FREE]).await,
+            unknown,
+            "a device that nobody may use"
+        );
         life.grant(1, FREE, GrantSource::Owner, None).await.unwrap();
-        assert_eq!(ways_of(life, life.site.devices[FREE]).await, unknown, "a device that somebody else owns");
+        assert_eq!(
+            ways_of(life, life.site.devices[FREE]).await,
+            unknown,
+            "a device that somebody else owns"
+        );
         let ended = life.grant(0, FREE, GrantSource::Share, None).await.unwrap();
         assert!(life.end(ended, 1).await);
-        assert_eq!(ways_of(life, life.site.devices[FREE]).await, unknown, "a device that was theirs");
+        assert_eq!(
+            ways_of(life, life.site.devices[FREE]).await,
+            unknown,
+            "a device that was theirs"
+        );
     });
 }
 

@@ -10,7 +10,10 @@ use ostler_core::time::Timestamp;
 /// What became of one call, as its caller was told.
 #[derive(Debug, Clone)]
 pub enum CallTold {
-    Command { id: CommandId, state: CommandState },
+    Command {
+        id: CommandId,
+        state: CommandState,
+    },
     Denied,
     InFlight,
     /// No answer that says anything.
@@ -83,14 +86,21 @@ impl Witness {
 
     /// What must be so when no fault was met: whoever called was told what became of it.
     pub fn assert_all_went_well(&self) {
-        assert_eq!(self.failures.load(Ordering::SeqCst), 0, "something failed without a fault");
+        assert_eq!(
+            self.failures.load(Ordering::SeqCst),
+            0,
+            "something failed without a fault"
+        );
         for call in &*self.calls.lock().unwrap() {
             let well = match &call.told {
                 CallTold::Command { state, .. } => matches!(
                     state,
                     CommandState::Answered { .. }
                         | CommandState::Accepted
-                        | CommandState::Refused { by: RefusedBy::Policy, .. }
+                        | CommandState::Refused {
+                            by: RefusedBy::Policy,
+                            ..
+                        }
                 ),
                 CallTold::Denied | CallTold::InFlight => true,
                 CallTold::Failed(_) => false,

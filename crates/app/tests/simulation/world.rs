@@ -51,7 +51,10 @@ impl World {
 
     pub fn on_postgres(seed: u64) -> Self {
         let database = Postgres::shared().fresh_database(None);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let site = runtime.block_on(site::made_at(database.url()));
         Self::at(Place::Postgres(database), site, seed)
     }
@@ -151,7 +154,13 @@ impl Life {
             Ok(told) | Err(told) => told,
         };
         let (argument, key) = (number.to_string(), key.map(str::to_owned));
-        self.witness.told(Call { who, device, argument, key, told: told.clone() });
+        self.witness.told(Call {
+            who,
+            device,
+            argument,
+            key,
+            told: told.clone(),
+        });
         told
     }
 
@@ -171,9 +180,18 @@ impl Life {
             argument: number.to_string(),
         };
         let idempotency_key = key.map(|key| key.parse().unwrap());
-        let request = CallRequest { call, on_behalf_of: None, reason: None, idempotency_key, wait };
+        let request = CallRequest {
+            call,
+            on_behalf_of: None,
+            reason: None,
+            idempotency_key,
+            wait,
+        };
         match self.app.call_function(&caller, request).await {
-            Ok(answer) => Ok(CallTold::Command { id: answer.command.id, state: answer.command.state }),
+            Ok(answer) => Ok(CallTold::Command {
+                id: answer.command.id,
+                state: answer.command.state,
+            }),
             Err(CallFunctionError::Denied { .. }) => Err(CallTold::Denied),
             Err(CallFunctionError::KeyInFlight { .. }) => Err(CallTold::InFlight),
             Err(error @ CallFunctionError::KeyReused) => panic!("{error}"),
@@ -202,7 +220,11 @@ impl Life {
             let ended = self.app.desk(&Maker::at_the_terminal()).end_grant(grant_id, None).await;
             if let Ok(EndedGrant { in_flight, .. }) = ended {
                 let acknowledged = self.witness.next();
-                self.witness.ends.lock().unwrap().push(End { grant_id, acknowledged, in_flight });
+                self.witness.ends.lock().unwrap().push(End {
+                    grant_id,
+                    acknowledged,
+                    in_flight,
+                });
                 return true;
             }
             self.witness.failed();
@@ -211,7 +233,13 @@ impl Life {
         false
     }
 
-    pub async fn grant(&self, who: usize, device: usize, source: GrantSource, ends_at: Option<Timestamp>) -> Option<GrantId> {
+    pub async fn grant(
+        &self,
+        who: usize,
+        device: usize,
+        source: GrantSource,
+        ends_at: Option<Timestamp>,
+    ) -> Option<GrantId> {
         let request = GrantRequest {
             customer_id: self.site.customers[who].id,
             device_id: self.site.devices[device],
@@ -230,7 +258,11 @@ impl Life {
 
     /// A device says something that nobody has said before.
     pub fn says(&self, device: usize) -> Said {
-        Said { number: self.witness.number(), device, published_at: self.clock.now() }
+        Said {
+            number: self.witness.number(),
+            device,
+            published_at: self.clock.now(),
+        }
     }
 
     pub fn event(said: &Said) -> CloudEvent {
@@ -260,9 +292,16 @@ impl Life {
     }
 
     async fn try_deliver(&self, batch: &[Said]) -> Result<(), ()> {
-        let door = self.app.open_ingest_door("thermostat", &self.site.ingest_secret).await.map_err(drop)?;
+        let door = self
+            .app
+            .open_ingest_door("thermostat", &self.site.ingest_secret)
+            .await
+            .map_err(drop)?;
         let events = batch.iter().map(Self::event).collect();
-        self.app.take_delivery(&door, Delivery::Events(events)).await.map_err(drop)
+        self.app
+            .take_delivery(&door, Delivery::Events(events))
+            .await
+            .map_err(drop)
     }
 
     /// Follows the product's stream from here on, for the rest of this life.
@@ -282,7 +321,10 @@ impl Life {
 
     pub async fn register(&self, times: u32) {
         for _ in 0..times {
-            let registered = self.app.register_device("thermostat", &cloud_id(NEWCOMER), &self.site.credential).await;
+            let registered = self
+                .app
+                .register_device("thermostat", &cloud_id(NEWCOMER), &self.site.credential)
+                .await;
             match registered {
                 Ok(Registered::First(id)) => return self.witness.registered.lock().unwrap().push((true, id)),
                 Ok(Registered::Again(id)) => return self.witness.registered.lock().unwrap().push((false, id)),

@@ -95,7 +95,12 @@ impl Facts {
             format!("Operator          {} / {}", self.operator.email, self.operator.password),
         ];
         lines.extend(self.customers.iter().map(|customer| {
-            format!("Customer          {} / {}  ({} devices)", customer.email, customer.password, customer.devices.len())
+            format!(
+                "Customer          {} / {}  ({} devices)",
+                customer.email,
+                customer.password,
+                customer.devices.len()
+            )
         }));
         lines.join("\n")
     }

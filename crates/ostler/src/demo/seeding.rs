@@ -24,11 +24,21 @@ use super::secrets::Secrets;
 const THERMOSTAT: &str = include_str!("thermostat.toml");
 const VEHICLE: &str = include_str!("vehicle.toml");
 const OPERATOR: &str = "operator@example.com";
-const CUSTOMERS: [(&str, &str); 3] =
-    [("ada@example.com", "Ada"), ("bertha@example.com", "Bertha"), ("carl@example.com", "Carl")];
+const CUSTOMERS: [(&str, &str); 3] = [
+    ("ada@example.com", "Ada"),
+    ("bertha@example.com", "Bertha"),
+    ("carl@example.com", "Carl"),
+];
 const DEFAULT_REDIRECT: &str = "http://127.0.0.1/callback";
 const CUSTOMER_SCOPES: [&str; 9] = [
-    "openid", "profile", "email", "offline_access", "devices:read", "devices:control", "history:read", "rentals",
+    "openid",
+    "profile",
+    "email",
+    "offline_access",
+    "devices:read",
+    "devices:control",
+    "history:read",
+    "rentals",
     "account",
 ];
 
@@ -49,9 +59,20 @@ struct Fleet {
     devices: Vec<(DeviceFacts, DeviceId)>,
 }
 
-pub async fn seed(app: &App, store: &Store, sim: &Sim, secrets: &Secrets, redirect_uris: &[String]) -> anyhow::Result<Seeded> {
+pub async fn seed(
+    app: &App,
+    store: &Store,
+    sim: &Sim,
+    secrets: &Secrets,
+    redirect_uris: &[String],
+) -> anyhow::Result<Seeded> {
     let maker = Maker::at_the_terminal();
-    let seeder = Seeder { app, store, desk: app.desk(&maker), sim };
+    let seeder = Seeder {
+        app,
+        store,
+        desk: app.desk(&maker),
+        sim,
+    };
     seeder.operator(&secrets.operator_password).await?;
     let thermostats = seeder.fleet(THERMOSTAT).await?;
     let vehicles = seeder.fleet(VEHICLE).await?;
@@ -71,7 +92,11 @@ pub async fn seed(app: &App, store: &Store, sim: &Sim, secrets: &Secrets, redire
 }
 
 fn vehicle(facts: &DeviceFacts, device_id: DeviceId) -> Vehicle {
-    Vehicle { vehicle_id: None, device_id: device_id.to_string(), cloud_id: facts.cloud_id.to_string() }
+    Vehicle {
+        vehicle_id: None,
+        device_id: device_id.to_string(),
+        cloud_id: facts.cloud_id.to_string(),
+    }
 }
 
 impl Seeded {
@@ -79,13 +104,25 @@ impl Seeded {
         let account = sim.handle().facts();
         let customers = CUSTOMERS.iter().zip(self.customers).zip(secrets.customer_passwords);
         let [web, app, device, service, linking] = self.clients;
-        let public = |id: ClientId| Client { client_id: id.to_string(), client_secret: None };
-        let confidential = |id: ClientId, secret| Client { client_id: id.to_string(), client_secret: Some(secret) };
+        let public = |id: ClientId| Client {
+            client_id: id.to_string(),
+            client_secret: None,
+        };
+        let confidential = |id: ClientId, secret| Client {
+            client_id: id.to_string(),
+            client_secret: Some(secret),
+        };
         Facts {
             base_url,
             sim_url: sim.base_url(),
-            operator: Account { email: OPERATOR.to_owned(), password: secrets.operator_password },
-            particle: ParticleAccount { username: account.username, password: account.password },
+            operator: Account {
+                email: OPERATOR.to_owned(),
+                password: secrets.operator_password,
+            },
+            particle: ParticleAccount {
+                username: account.username,
+                password: account.password,
+            },
             customers: customers
                 .map(|(((email, _), (id, devices)), password)| Customer {
                     id: id.to_string(),
@@ -141,7 +178,10 @@ impl Seeder<'_> {
         self.connect(id, of_cloud).await?;
         let devices = self.import(id, of_cloud, &facts.devices).await?;
         let secret = self.store.hook_secret(id, Actor::System, now(self.sim)).await?;
-        self.desk.ensure_hooks(id, Effect::Apply).await.context("the hooks cannot be made")?;
+        self.desk
+            .ensure_hooks(id, Effect::Apply)
+            .await
+            .context("the hooks cannot be made")?;
         let product = Product {
             id: id.to_string(),
             cloud_id: of_cloud.id.to_string(),
@@ -170,13 +210,23 @@ impl Seeder<'_> {
             client_secret: Some(of_cloud.client_secret.clone().into()),
             access_token: None,
         };
-        self.desk.set_cloud_connection(id, request).await.context("the cloud connection cannot be set")?;
+        self.desk
+            .set_cloud_connection(id, request)
+            .await
+            .context("the cloud connection cannot be set")?;
         Ok(())
     }
 
-    async fn import(&self, id: ProductId, of_cloud: &ProductFacts, devices: &[DeviceFacts]) -> anyhow::Result<Vec<(DeviceFacts, DeviceId)>> {
-        let mine: Vec<_> =
-            devices.iter().filter(|device| device.product_id == Some(of_cloud.id) && !device.reports_itself).collect();
+    async fn import(
+        &self,
+        id: ProductId,
+        of_cloud: &ProductFacts,
+        devices: &[DeviceFacts],
+    ) -> anyhow::Result<Vec<(DeviceFacts, DeviceId)>> {
+        let mine: Vec<_> = devices
+            .iter()
+            .filter(|device| device.product_id == Some(of_cloud.id) && !device.reports_itself)
+            .collect();
         let requests = mine.iter().map(|device| ImportRequest {
             cloud_id: device.cloud_id.to_string(),
             name: device.name.clone(),
@@ -187,14 +237,21 @@ impl Seeder<'_> {
         for device in mine {
             let cloud_id = device.cloud_id.to_string().parse()?;
             let device_id = self.store.device_by_cloud_id(&cloud_id).await?;
-            imported.push((device.clone(), device_id.context("a device that was imported is there")?));
+            imported.push((
+                device.clone(),
+                device_id.context("a device that was imported is there")?,
+            ));
         }
         Ok(imported)
     }
 
     /// Each customer owns a thermostat and a vehicle; the fourth thermostat is Ada's, shared with
     /// Bertha.
-    async fn customers(&self, secrets: &Secrets, fleets: [&Fleet; 2]) -> anyhow::Result<Vec<(CustomerId, Vec<DeviceId>)>> {
+    async fn customers(
+        &self,
+        secrets: &Secrets,
+        fleets: [&Fleet; 2],
+    ) -> anyhow::Result<Vec<(CustomerId, Vec<DeviceId>)>> {
         let products: BTreeSet<_> = fleets.iter().map(|fleet| fleet.id).collect();
         let mut customers = Vec::new();
         for (index, ((email, name), password)) in CUSTOMERS.iter().zip(&secrets.customer_passwords).enumerate() {
@@ -216,7 +273,13 @@ impl Seeder<'_> {
         Ok(customers)
     }
 
-    async fn customer(&self, email: &str, name: &str, password: &str, products: &BTreeSet<ProductId>) -> anyhow::Result<CustomerId> {
+    async fn customer(
+        &self,
+        email: &str,
+        name: &str,
+        password: &str,
+        products: &BTreeSet<ProductId>,
+    ) -> anyhow::Result<CustomerId> {
         if let Some(known) = self.store.customer_credentials(&email.parse()?).await? {
             return Ok(known.id);
         }
@@ -230,7 +293,10 @@ impl Seeder<'_> {
     }
 
     async fn grant(&self, customer_id: CustomerId, device_id: DeviceId, source: GrantSource) -> anyhow::Result<()> {
-        let held = self.desk.grants(Some(customer_id), Some(device_id), Page::first(1)).await?;
+        let held = self
+            .desk
+            .grants(Some(customer_id), Some(device_id), Page::first(1))
+            .await?;
         if !held.items.is_empty() {
             return Ok(());
         }
@@ -255,11 +321,56 @@ impl Seeder<'_> {
         let linking = ["https://ifttt.com/channels/ostler/authorize".to_owned()];
         let origins = origins(redirect_uris);
         Ok([
-            self.client("web", Some(&secrets.web), &["authorization_code"], &CUSTOMER_SCOPES, redirect_uris, RefreshPolicy::Rotating, &origins).await?,
-            self.client("app", None, &["authorization_code"], &CUSTOMER_SCOPES, redirect_uris, RefreshPolicy::Rotating, &origins).await?,
-            self.client("device", None, &["device_authorization"], &CUSTOMER_SCOPES, &[], RefreshPolicy::Rotating, &[]).await?,
-            self.client("service", Some(&secrets.service), &["client_credentials"], &machine, &[], RefreshPolicy::None, &[]).await?,
-            self.client("linking", Some(&secrets.linking), &["authorization_code"], &CUSTOMER_SCOPES, &linking, RefreshPolicy::Linking, &[]).await?,
+            self.client(
+                "web",
+                Some(&secrets.web),
+                &["authorization_code"],
+                &CUSTOMER_SCOPES,
+                redirect_uris,
+                RefreshPolicy::Rotating,
+                &origins,
+            )
+            .await?,
+            self.client(
+                "app",
+                None,
+                &["authorization_code"],
+                &CUSTOMER_SCOPES,
+                redirect_uris,
+                RefreshPolicy::Rotating,
+                &origins,
+            )
+            .await?,
+            self.client(
+                "device",
+                None,
+                &["device_authorization"],
+                &CUSTOMER_SCOPES,
+                &[],
+                RefreshPolicy::Rotating,
+                &[],
+            )
+            .await?,
+            self.client(
+                "service",
+                Some(&secrets.service),
+                &["client_credentials"],
+                &machine,
+                &[],
+                RefreshPolicy::None,
+                &[],
+            )
+            .await?,
+            self.client(
+                "linking",
+                Some(&secrets.linking),
+                &["authorization_code"],
+                &CUSTOMER_SCOPES,
+                &linking,
+                RefreshPolicy::Linking,
+                &[],
+            )
+            .await?,
         ])
     }
 
@@ -281,7 +392,11 @@ impl Seeder<'_> {
         let words = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         let registration = ClientRegistration {
             name: name.to_owned(),
-            kind: if secret.is_some() { ClientKind::Confidential } else { ClientKind::Public },
+            kind: if secret.is_some() {
+                ClientKind::Confidential
+            } else {
+                ClientKind::Public
+            },
             flows: words(flows),
             redirect_uris: redirect_uris.to_vec(),
             scopes: words(scopes),
@@ -302,13 +417,25 @@ impl Seeder<'_> {
     /// Devices that will report themselves at their first start, with the credentials that the
     /// factory gave them.
     async fn unregistered(&self, thermostats: &Fleet) -> anyhow::Result<Vec<Unregistered>> {
-        let key = self.store.registration_key(thermostats.id).await?.context("every product has a registration key")?;
+        let key = self
+            .store
+            .registration_key(thermostats.id)
+            .await?
+            .context("every product has a registration key")?;
         let handle = self.sim.handle();
         let mut unregistered = Vec::new();
-        for device in handle.facts().devices.into_iter().filter(|device| device.reports_itself) {
+        for device in handle
+            .facts()
+            .devices
+            .into_iter()
+            .filter(|device| device.reports_itself)
+        {
             let credential = key.credential_of(&device.cloud_id.to_string().parse()?);
             handle.set_credential(&device.cloud_id, credential.clone());
-            unregistered.push(Unregistered { cloud_id: device.cloud_id.to_string(), credential });
+            unregistered.push(Unregistered {
+                cloud_id: device.cloud_id.to_string(),
+                credential,
+            });
         }
         Ok(unregistered)
     }
@@ -329,4 +456,3 @@ fn origins(redirect_uris: &[String]) -> Vec<String> {
         .collect();
     origins.into_iter().collect()
 }
-

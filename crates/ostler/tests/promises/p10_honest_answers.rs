@@ -11,7 +11,10 @@ use crate::world::{Answer, Caller, Installation, On, THERMOSTAT, on_both, produc
 /// Thermostats, with a function that the product declares and no device has.
 async fn scene(installation: &Installation) -> (String, CloudDeviceId, Caller) {
     let mut file = product_file(THERMOSTAT);
-    file["functions"].as_array_mut().unwrap().push(json!({"name": "selfTest", "argument": {"type": "none"}}));
+    file["functions"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "selfTest", "argument": {"type": "none"}}));
     let fleet = installation.fleet(&file).await;
     let (device, cloud_id) = fleet.devices[0].clone();
     let (_, ada) = installation.customer_with("ada", &device).await;
@@ -24,7 +27,10 @@ async fn scene(installation: &Installation) -> (String, CloudDeviceId, Caller) {
 async fn assert_told(ada: &Caller, answer: Answer, problem: (u16, &str), word: &str) -> Value {
     let answer = answer.expect_problem(problem.0, problem.1);
     assert_eq!(answer.at("/command_status"), word, "{answer:?}");
-    let shown = ada.get(&format!("/v1/commands/{}", answer.at("/command_id").as_str().unwrap())).await.expect(200);
+    let shown = ada
+        .get(&format!("/v1/commands/{}", answer.at("/command_id").as_str().unwrap()))
+        .await
+        .expect(200);
     assert_eq!(shown.at("/status"), word, "{shown:?}");
     assert_eq!(shown.at("/return_value"), Value::Null);
     assert_eq!(shown.at("/upstream"), answer.at("/upstream"));
@@ -86,7 +92,8 @@ async fn await_silence(installation: &Installation, cloud_id: &CloudDeviceId) {
         let wire = installation.sim().device_wire(cloud_id).expect("it is there");
         let last_heard: ostler_core::time::Timestamp = wire["last_heard"].as_str()?.parse().ok()?;
         (installation.sim().now_ms() - last_heard.millis() > 2_000).then_some(())
-    }).await;
+    })
+    .await;
 }
 
 on_both! {

@@ -51,26 +51,63 @@ async fn scene(installation: &Installation) -> Scene {
     let ada = installation.signed_in(&client_id, &customer).await;
     // The connection is warm and its token is minted.
     ada.call(&device, "setTarget", "20").await.expect(200);
-    Scene { fleet, device, cloud_id, customer, client_id, ada }
+    Scene {
+        fleet,
+        device,
+        cloud_id,
+        customer,
+        client_id,
+        ada,
+    }
 }
 
 /// What does not need the cloud works as if nothing were the matter.
 async fn assert_well(installation: &Installation, scene: &Scene) {
-    let Scene { fleet, device, cloud_id, customer, client_id, ada } = scene;
+    let Scene {
+        fleet,
+        device,
+        cloud_id,
+        customer,
+        client_id,
+        ada,
+    } = scene;
     let published_at = Timestamp::from_millis(SystemClock.now().millis() - 60_000);
     let event = json!({"event": "thermostat/state", "coreid": cloud_id.to_string(), "published_at": published_at.to_string(),
         "data": json!({"t": 17.25, "time": published_at.millis() / 1000}).to_string()});
-    assert_prompt("the ingest door", async || installation.post_event(fleet, &event).await).await.expect(204);
-    let history = format!("/v1/devices/{device}/history?key=temperature&from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z&limit=500");
-    let history = assert_prompt("history", async || ada.get(&history).await).await.expect(200);
+    assert_prompt("the ingest door", async || installation.post_event(fleet, &event).await)
+        .await
+        .expect(204);
+    let history = format!(
+        "/v1/devices/{device}/history?key=temperature&from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z&limit=500"
+    );
+    let history = assert_prompt("history", async || ada.get(&history).await)
+        .await
+        .expect(200);
     let points = history.at("/points");
-    assert!(points.as_array().unwrap().iter().any(|point| point["value"] == 17.25), "{history:?}");
-    assert_prompt("latest values", async || ada.get(&format!("/v1/devices/{device}/latest")).await).await.expect(200);
-    assert_prompt("the list of devices", async || ada.get("/v1/devices").await).await.expect(200);
-    let sign_in = async || installation.signed_in(client_id, customer).await.get("/v1/devices").await;
+    assert!(
+        points.as_array().unwrap().iter().any(|point| point["value"] == 17.25),
+        "{history:?}"
+    );
+    assert_prompt("latest values", async || {
+        ada.get(&format!("/v1/devices/{device}/latest")).await
+    })
+    .await
+    .expect(200);
+    assert_prompt("the list of devices", async || ada.get("/v1/devices").await)
+        .await
+        .expect(200);
+    let sign_in = async || {
+        installation
+            .signed_in(client_id, customer)
+            .await
+            .get("/v1/devices")
+            .await
+    };
     assert_prompt("signing in", sign_in).await.expect(200);
     let anonymous = installation.anonymous();
-    assert_prompt("readiness", async || anonymous.get("/readyz").await).await.expect(200);
+    assert_prompt("readiness", async || anonymous.get("/readyz").await)
+        .await
+        .expect(200);
 }
 
 on_both! {

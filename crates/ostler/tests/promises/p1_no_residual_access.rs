@@ -33,8 +33,12 @@ impl Siege {
 
     fn lay(caller: &Caller, device: &str) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
-        let callers = (0..Self::CALLERS).map(|_| tokio::spawn(keep_calling(caller.clone(), device.to_owned(), Arc::clone(&ended))));
-        Self { callers: callers.collect(), ended }
+        let callers = (0..Self::CALLERS)
+            .map(|_| tokio::spawn(keep_calling(caller.clone(), device.to_owned(), Arc::clone(&ended))));
+        Self {
+            callers: callers.collect(),
+            ended,
+        }
     }
 
     /// Everybody makes one call more, then stops.
@@ -52,7 +56,10 @@ async fn keep_calling(caller: Caller, device: String, ended: Arc<AtomicBool>) ->
     let mut calls = Vec::new();
     loop {
         let is_late = ended.load(Ordering::SeqCst);
-        calls.push(Call { is_late, answer: caller.call(&device, "setTarget", "20").await });
+        calls.push(Call {
+            is_late,
+            answer: caller.call(&device, "setTarget", "20").await,
+        });
         if is_late {
             return calls;
         }
@@ -61,8 +68,13 @@ async fn keep_calling(caller: Caller, device: String, ended: Arc<AtomicBool>) ->
 
 /// Ends a right in the middle of a siege: from then on every call is answered `refusal`, and the cloud
 /// has seen no call but those that were told to have got through.
-async fn assert_end_holds<End>(installation: &Installation, caller: &Caller, device: &(String, CloudDeviceId), end: End, refusal: (u16, &str))
-where
+async fn assert_end_holds<End>(
+    installation: &Installation,
+    caller: &Caller,
+    device: &(String, CloudDeviceId),
+    end: End,
+    refusal: (u16, &str),
+) where
     End: AsyncFnOnce() -> Answer,
 {
     let (device, cloud_id) = device;
@@ -73,7 +85,11 @@ where
     let calls = siege.raise().await;
 
     let through = calls.iter().filter(|call| call.answer.status == 200).count();
-    assert_eq!(calls_at_cloud(installation, cloud_id).len(), through, "the cloud saw a call that was not told");
+    assert_eq!(
+        calls_at_cloud(installation, cloud_id).len(),
+        through,
+        "the cloud saw a call that was not told"
+    );
     let late: Vec<_> = calls.into_iter().filter(|call| call.is_late).collect();
     assert_eq!(late.len(), Siege::CALLERS);
     for Call { answer, .. } in late {

@@ -10,22 +10,44 @@ use crate::world::{Answer, Caller, Installation, On, on_both};
 const NOBODYS_DEVICE: &str = "dev_01h455vb4pex5vsknk084sn02q";
 const NOBODYS_COMMAND: &str = "cmd_01h455vb4pex5vsknk084sn02q";
 
-const UNREADABLE: [&str; 5] = ["dev_", "1", "dev_01h455vb4pex5vsknk084sn02q0", "%F0%9F%90%B4", "cmd_..%2F.."];
+const UNREADABLE: [&str; 5] = [
+    "dev_",
+    "1",
+    "dev_01h455vb4pex5vsknk084sn02q0",
+    "%F0%9F%90%B4",
+    "cmd_..%2F..",
+];
 
 /// All that a stranger can compare. The request id is drawn, the date passes.
 fn seen(answer: &Answer) -> Value {
     let mut body = answer.json();
     body.as_object_mut().expect("a problem document").remove("request_id");
-    let headers = answer.headers.iter().filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()));
-    let headers: Vec<_> = headers.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    let headers = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()));
+    let headers: Vec<_> = headers
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
     json!({"status": answer.status.as_u16(), "headers": headers, "body": body})
 }
 
 /// Ways to ask that differ in how far a careless check would get with a device that exists.
-const NAMES: [(&str, &str, &str); 3] = [("setTarget", "target", "temperature"), ("nothing", "nothing", "nothing"), ("set%20Target", "%00", "%FF")];
+const NAMES: [(&str, &str, &str); 3] = [
+    ("setTarget", "target", "temperature"),
+    ("nothing", "nothing", "nothing"),
+    ("set%20Target", "%00", "%FF"),
+];
 const ARGUMENTS: [&str; 2] = ["20", "far too hot"];
 
-async fn ask(caller: &Caller, operation: &Operation, device: &str, command: &str, names: (&str, &str, &str), argument: &str) -> Answer {
+async fn ask(
+    caller: &Caller,
+    operation: &Operation,
+    device: &str,
+    command: &str,
+    names: (&str, &str, &str),
+    argument: &str,
+) -> Answer {
     let (function, variable, key) = names;
     let path = operation
         .path
@@ -45,11 +67,18 @@ async fn ask(caller: &Caller, operation: &Operation, device: &str, command: &str
         "changeDevice" => Some(json!({"name": "mine now"})),
         _ => None,
     };
-    assert_eq!(body.is_some(), operation.has_body(), "{}: a body that this test does not know", operation.id);
-    caller.send(match body {
-        Some(body) => request.header("Idempotency-Key", "a key").json(&body),
-        None => request,
-    }).await
+    assert_eq!(
+        body.is_some(),
+        operation.has_body(),
+        "{}: a body that this test does not know",
+        operation.id
+    );
+    caller
+        .send(match body {
+            Some(body) => request.header("Idempotency-Key", "a key").json(&body),
+            None => request,
+        })
+        .await
 }
 
 on_both! {

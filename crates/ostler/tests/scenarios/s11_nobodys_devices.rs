@@ -38,5 +38,10 @@ on_both! {
 }
 
 fn token_requests(installation: &Installation) -> usize {
-    installation.sim().requests(0).iter().filter(|request| request.path.starts_with("/oauth/token")).count()
+    installation
+        .sim()
+        .requests(0)
+        .iter()
+        .filter(|request| request.path.starts_with("/oauth/token"))
+        .count()
 }

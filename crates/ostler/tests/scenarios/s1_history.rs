@@ -30,7 +30,11 @@ impl Minutes {
 /// Which stored points are the test's own: those of the living device are later.
 async fn history(caller: &Caller, device: &str, minutes: &Minutes, more: &str) -> crate::world::Answer {
     let (from, to) = (minutes.text(0, 0), minutes.text(10, 0));
-    caller.get(&format!("/v1/devices/{device}/history?key=temperature&from={from}&to={to}{more}")).await
+    caller
+        .get(&format!(
+            "/v1/devices/{device}/history?key=temperature&from={from}&to={to}{more}"
+        ))
+        .await
 }
 
 fn event(cloud_id: &str, minutes: &Minutes, minute: i64, second: i64, temperature: f64) -> Value {
@@ -41,8 +45,17 @@ fn event(cloud_id: &str, minutes: &Minutes, minute: i64, second: i64, temperatur
 
 async fn fill(installation: &Installation, fleet: &Fleet, cloud_id: &str, minutes: &Minutes) {
     // Out of order, and one of them twice.
-    for (minute, second, temperature) in [(2, 30, 22.0), (0, 10, 20.0), (2, 10, 21.0), (0, 50, 24.0), (2, 10, 21.0)] {
-        installation.post_event(fleet, &event(cloud_id, minutes, minute, second, temperature)).await.expect(204);
+    for (minute, second, temperature) in [
+        (2, 30, 22.0),
+        (0, 10, 20.0),
+        (2, 10, 21.0),
+        (0, 50, 24.0),
+        (2, 10, 21.0),
+    ] {
+        installation
+            .post_event(fleet, &event(cloud_id, minutes, minute, second, temperature))
+            .await
+            .expect(204);
     }
 }
 

@@ -14,27 +14,48 @@ use crate::world::{Caller, Fleet, Installation, On};
 /// As the factory computes it: base64url of HMAC-SHA256(registration key, cloud id).
 async fn credentials(installation: &Installation, fleet: &Fleet) -> impl Fn(&str) -> String + use<> {
     let maker = installation.maker().await;
-    let made = maker.post(&format!("/admin/v1/products/{}/registration-key", fleet.product_id), &json!({})).await;
+    let made = maker
+        .post(
+            &format!("/admin/v1/products/{}/registration-key", fleet.product_id),
+            &json!({}),
+        )
+        .await;
     assert!(made.status.is_success(), "{made:?}");
-    let key = URL_SAFE_NO_PAD.decode(made.at("/registration_key").as_str().unwrap()).unwrap();
+    let key = URL_SAFE_NO_PAD
+        .decode(made.at("/registration_key").as_str().unwrap())
+        .unwrap();
     let key = ostler_core::registration::RegistrationKey::from_bytes(key.try_into().unwrap());
     move |cloud_id| key.credential_of(&cloud_id.parse().unwrap())
 }
 
 fn unregistered(installation: &Installation) -> Vec<ostler_sim::DeviceId> {
     let devices = installation.sim().facts().devices;
-    devices.into_iter().filter(|device| !device.in_service).map(|device| device.cloud_id).collect()
+    devices
+        .into_iter()
+        .filter(|device| !device.in_service)
+        .map(|device| device.cloud_id)
+        .collect()
 }
 
 async fn register(installation: &Installation, cloud_id: &str, credential: &str) -> crate::world::Answer {
     let body = json!({"cloud_id": cloud_id, "credential": credential});
-    installation.anonymous().post("/ingest/registrations/thermostat", &body).await
+    installation
+        .anonymous()
+        .post("/ingest/registrations/thermostat", &body)
+        .await
 }
 
 async fn device_id_of(maker: &Caller, fleet: &Fleet, cloud_id: &str) -> Option<String> {
-    let listed = maker.get(&format!("/admin/v1/devices?product={}&limit=500", fleet.product_id)).await.expect(200);
+    let listed = maker
+        .get(&format!("/admin/v1/devices?product={}&limit=500", fleet.product_id))
+        .await
+        .expect(200);
     let items = listed.at("/items");
-    let device = items.as_array().unwrap().iter().find(|device| device["cloud_id"] == cloud_id)?;
+    let device = items
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|device| device["cloud_id"] == cloud_id)?;
     device["id"].as_str().map(str::to_owned)
 }
 

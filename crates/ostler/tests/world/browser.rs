@@ -36,12 +36,16 @@ pub async fn sign_in(base: &str, client_id: &str, redirect_uri: &str, customer: 
     let start = Url::parse_with_params(&format!("{base}/oauth/authorize"), query).expect("a URL");
     browser.open(start).await;
     pages.push(browser.page.clone());
-    browser.submit(&[("email", &customer.email), ("password", &customer.password)]).await;
+    browser
+        .submit(&[("email", &customer.email), ("password", &customer.password)])
+        .await;
     if browser.left_for.is_none() {
         pages.push(browser.page.clone());
         browser.submit(&[]).await;
     }
-    let back = browser.left_for.unwrap_or_else(|| panic!("not back at the app: {:?}", browser.page));
+    let back = browser
+        .left_for
+        .unwrap_or_else(|| panic!("not back at the app: {:?}", browser.page));
     let answered: BTreeMap<_, _> = back.query_pairs().into_owned().collect();
     assert_eq!(answered.get("state").map(String::as_str), Some("a state"), "{back}");
     assert_eq!(answered.get("iss").map(String::as_str), Some(base), "{back}");
@@ -54,8 +58,16 @@ pub async fn sign_in(base: &str, client_id: &str, redirect_uri: &str, customer: 
         ("code_verifier", VERIFIER),
     ];
     let request = super::http().post(format!("{base}/oauth/token")).form(&form);
-    let answer = Answer::of(request.send().await.expect("the server answers")).await.expect(200);
-    let text = |pointer: &str| answer.json().pointer(pointer).and_then(|value| value.as_str()).map(str::to_owned);
+    let answer = Answer::of(request.send().await.expect("the server answers"))
+        .await
+        .expect(200);
+    let text = |pointer: &str| {
+        answer
+            .json()
+            .pointer(pointer)
+            .and_then(|value| value.as_str())
+            .map(str::to_owned)
+    };
     Tokens {
         access_token: text("/access_token").expect("an access token"),
         refresh_token: text("/refresh_token"),
@@ -95,12 +107,23 @@ impl Browser {
 
     /// Fills in the page's first form and presses its first button.
     async fn submit(&mut self, filled_in: &[(&str, &str)]) {
-        let mut fields: Vec<(String, String)> =
-            tags(&self.page, "input").filter(|tag| attribute(tag, "type").as_deref() == Some("hidden")).filter_map(|tag| named_value(&tag)).collect();
-        fields.extend(filled_in.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let mut fields: Vec<(String, String)> = tags(&self.page, "input")
+            .filter(|tag| attribute(tag, "type").as_deref() == Some("hidden"))
+            .filter_map(|tag| named_value(&tag))
+            .collect();
+        fields.extend(
+            filled_in
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
         fields.extend(tags(&self.page, "button").filter_map(|tag| named_value(&tag)).take(1));
-        let action = tags(&self.page, "form").next().and_then(|form| attribute(&form, "action"));
-        let address = action.map_or_else(|| self.address.clone(), |action| self.address.join(&action).expect("an action"));
+        let action = tags(&self.page, "form")
+            .next()
+            .and_then(|form| attribute(&form, "action"));
+        let address = action.map_or_else(
+            || self.address.clone(),
+            |action| self.address.join(&action).expect("an action"),
+        );
         let request = self.http.post(address.clone()).header(ORIGIN, &self.base).form(&fields);
         self.address = address;
         self.go(request).await;
@@ -109,11 +132,23 @@ impl Browser {
     async fn go(&mut self, request: reqwest::RequestBuilder) {
         let mut request = request;
         for _ in 0..10 {
-            let jar: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let response = request.header(COOKIE, jar.join("; ")).send().await.expect("the server answers");
+            let jar: Vec<_> = self
+                .cookies
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            let response = request
+                .header(COOKIE, jar.join("; "))
+                .send()
+                .await
+                .expect("the server answers");
             for cookie in response.headers().get_all(SET_COOKIE) {
                 let cookie = cookie.to_str().expect("ASCII");
-                let (name, value) = cookie.split(';').next().and_then(|pair| pair.split_once('=')).expect("a pair");
+                let (name, value) = cookie
+                    .split(';')
+                    .next()
+                    .and_then(|pair| pair.split_once('='))
+                    .expect("a pair");
                 self.cookies.insert(name.to_owned(), value.to_owned());
             }
             let Some(location) = response.headers().get(LOCATION) else {
@@ -122,7 +157,10 @@ impl Browser {
                 self.page = answer.text;
                 return;
             };
-            let next = self.address.join(location.to_str().expect("ASCII")).expect("a location");
+            let next = self
+                .address
+                .join(location.to_str().expect("ASCII"))
+                .expect("a location");
             if !next.as_str().starts_with(&self.base) {
                 self.left_for = Some(next);
                 return;
@@ -150,7 +188,12 @@ fn tags<'p>(page: &'p str, name: &str) -> impl Iterator<Item = String> + use<'p>
 fn attribute(tag: &str, name: &str) -> Option<String> {
     let start = tag.find(&format!(" {name}=\""))? + name.len() + 3;
     let end = tag[start..].find('"')? + start;
-    Some(tag[start..end].replace("&quot;", "\"").replace("&#38;", "&").replace("&amp;", "&"))
+    Some(
+        tag[start..end]
+            .replace("&quot;", "\"")
+            .replace("&#38;", "&")
+            .replace("&amp;", "&"),
+    )
 }
 
 fn named_value(tag: &str) -> Option<(String, String)> {

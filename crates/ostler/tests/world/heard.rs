@@ -34,8 +34,14 @@ impl Heard {
         assert!(!exchanges.is_empty(), "nobody was answered anything");
         for secret in secrets {
             let lower = secret.to_ascii_lowercase();
-            let told = exchanges.iter().find(|exchange| exchange.answered.to_ascii_lowercase().contains(&lower));
-            assert!(told.is_none(), "{secret} was told:\n{}", told.map(Exchange::to_string).unwrap_or_default());
+            let told = exchanges
+                .iter()
+                .find(|exchange| exchange.answered.to_ascii_lowercase().contains(&lower));
+            assert!(
+                told.is_none(),
+                "{secret} was told:\n{}",
+                told.map(Exchange::to_string).unwrap_or_default()
+            );
         }
     }
 
@@ -44,13 +50,18 @@ impl Heard {
     #[track_caller]
     pub fn assert_no_token_shape(&self) {
         for exchange in self.exchanges() {
-            assert!(!has_token_shape(&exchange.answered), "what looks like a token was told:\n{exchange}");
+            assert!(
+                !has_token_shape(&exchange.answered),
+                "what looks like a token was told:\n{exchange}"
+            );
         }
     }
 }
 
 pub fn has_token_shape(text: &str) -> bool {
-    text.as_bytes().windows(40).any(|window| window.iter().all(u8::is_ascii_hexdigit))
+    text.as_bytes()
+        .windows(40)
+        .any(|window| window.iter().all(u8::is_ascii_hexdigit))
 }
 
 impl std::fmt::Display for Exchange {

@@ -38,7 +38,15 @@ pub struct Installation {
 
 impl Installation {
     pub async fn start(on: On) -> Self {
-        Self::start_with(on, SimConfig { thermostats: 6, vehicles: 3, ..SimConfig::default() }).await
+        Self::start_with(
+            on,
+            SimConfig {
+                thermostats: 6,
+                vehicles: 3,
+                ..SimConfig::default()
+            },
+        )
+        .await
     }
 
     pub async fn start_with(on: On, simulation: SimConfig) -> Self {
@@ -47,7 +55,9 @@ impl Installation {
         let port = free_port();
         let base = format!("http://127.0.0.1:{port}");
         let mut init = ostler();
-        init.arg("init").arg(scratch.join("site")).args(["--email", OWNER, "--public-url", &base]);
+        init.arg("init")
+            .arg(scratch.join("site"))
+            .args(["--email", OWNER, "--public-url", &base]);
         if let Some(database) = &database {
             init.args(["--database-url", database.url()]);
         }
@@ -108,7 +118,11 @@ impl Installation {
     /// The first member of staff, signed in as a person.
     pub async fn owner(&self) -> Caller {
         let credentials = serde_json::json!({"email": OWNER, "password": self.owner_password});
-        let session = self.anonymous().post("/admin/v1/session", &credentials).await.expect(200);
+        let session = self
+            .anonymous()
+            .post("/admin/v1/session", &credentials)
+            .await
+            .expect(200);
         Caller::new(&self.base, session.at("/access_token").as_str().map(str::to_owned))
     }
 
@@ -123,7 +137,9 @@ impl Installation {
             .post(format!("{}/oauth/token", self.base))
             .basic_auth(id, Some(secret))
             .form(&[("grant_type", "client_credentials")]);
-        let answer = super::Answer::of(request.send().await.expect("the server answers")).await.expect(200);
+        let answer = super::Answer::of(request.send().await.expect("the server answers"))
+            .await
+            .expect(200);
         let token = answer.at("/access_token").as_str().map(str::to_owned);
         Caller::new(&self.base, token)
     }
@@ -137,7 +153,10 @@ impl Installation {
     /// cluster's own; there its tables are dumped.
     pub fn stored_bytes_contain(&self, text: &str) -> bool {
         if let Some(database) = &self.database {
-            let dumped = Command::new("pg_dump").arg(database.url()).output().expect("pg_dump runs");
+            let dumped = Command::new("pg_dump")
+                .arg(database.url())
+                .output()
+                .expect("pg_dump runs");
             assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
             return String::from_utf8_lossy(&dumped.stdout).contains(text);
         }
@@ -169,7 +188,12 @@ impl Installation {
     }
 
     fn serve_again(&mut self) {
-        let port = self.base.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        let port = self
+            .base
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok())
+            .expect("a port");
         self.serve(port);
     }
 
@@ -204,7 +228,10 @@ pub fn ostler() -> Command {
 
 /// What `ostler init` shows once, in a line such as `Client  cli_… / ost_cs_…`.
 fn told_pair(said: &str, label: &str) -> (String, String) {
-    let line = said.lines().find(|line| line.starts_with(label)).expect("a line with this label");
+    let line = said
+        .lines()
+        .find(|line| line.starts_with(label))
+        .expect("a line with this label");
     let mut words = line.split_whitespace().skip(1).filter(|word| *word != "/");
     let (first, second) = (words.next(), words.next());
     (first.expect("a name").to_owned(), second.expect("a secret").to_owned())

@@ -43,10 +43,16 @@ impl Installation {
         assert!(created.status.is_success(), "{created:?}");
         let product_id = created.at("/id").as_str().expect("an id").to_owned();
         let facts = self.sim().facts();
-        let of_cloud = facts.products.iter().find(|product| product.slug == slug).expect("a product of the cloud");
+        let of_cloud = facts
+            .products
+            .iter()
+            .find(|product| product.slug == slug)
+            .expect("a product of the cloud");
         let connection = json!({"kind": "particle", "base_url": self.sim_url(), "product": of_cloud.id.to_string(),
             "client_id": of_cloud.client_id, "client_secret": of_cloud.client_secret});
-        let connected = maker.put(&format!("/admin/v1/products/{product_id}/cloud"), &connection).await;
+        let connected = maker
+            .put(&format!("/admin/v1/products/{product_id}/cloud"), &connection)
+            .await;
         assert!(connected.status.is_success(), "{connected:?}");
         let devices: Vec<_> = facts
             .devices
@@ -54,20 +60,45 @@ impl Installation {
             .filter(|device| device.product_id == Some(of_cloud.id) && device.in_service)
             .map(|device| device.cloud_id.clone())
             .collect();
-        let wanted: Vec<_> = devices.iter().map(|cloud_id| json!({"cloud_id": cloud_id.to_string()})).collect();
-        let imported = maker.post("/admin/v1/devices", &json!({"product_id": product_id, "devices": wanted})).await;
+        let wanted: Vec<_> = devices
+            .iter()
+            .map(|cloud_id| json!({"cloud_id": cloud_id.to_string()}))
+            .collect();
+        let imported = maker
+            .post(
+                "/admin/v1/devices",
+                &json!({"product_id": product_id, "devices": wanted}),
+            )
+            .await;
         assert!(imported.status.is_success(), "{imported:?}");
-        let secret = maker.post(&format!("/admin/v1/products/{product_id}/ingest-secret"), &json!({})).await;
-        let hooks = maker.post(&format!("/admin/v1/products/{product_id}/webhook"), &json!({})).await;
+        let secret = maker
+            .post(&format!("/admin/v1/products/{product_id}/ingest-secret"), &json!({}))
+            .await;
+        let hooks = maker
+            .post(&format!("/admin/v1/products/{product_id}/webhook"), &json!({}))
+            .await;
         assert!(hooks.status.is_success(), "{hooks:?}");
-        let listed = maker.get(&format!("/admin/v1/devices?product={product_id}&limit=500")).await.expect(200);
+        let listed = maker
+            .get(&format!("/admin/v1/devices?product={product_id}&limit=500"))
+            .await
+            .expect(200);
         let id_of = |cloud_id: &CloudDeviceId| {
             let items = listed.at("/items");
-            let device = items.as_array().into_iter().flatten().find(|device| device["cloud_id"] == cloud_id.to_string());
-            device.and_then(|device| device["id"].as_str()).expect("a device that was imported").to_owned()
+            let device = items
+                .as_array()
+                .into_iter()
+                .flatten()
+                .find(|device| device["cloud_id"] == cloud_id.to_string());
+            device
+                .and_then(|device| device["id"].as_str())
+                .expect("a device that was imported")
+                .to_owned()
         };
         Fleet {
-            devices: devices.iter().map(|cloud_id| (id_of(cloud_id), cloud_id.clone())).collect(),
+            devices: devices
+                .iter()
+                .map(|cloud_id| (id_of(cloud_id), cloud_id.clone()))
+                .collect(),
             ingest_secret: secret.at("/ingest_secret").as_str().expect("a secret").to_owned(),
             product_id,
             slug,
@@ -79,7 +110,11 @@ impl Installation {
         let request = json!({"email": email, "password": password, "name": name});
         let created = self.maker().await.post("/admin/v1/customers", &request).await;
         assert!(created.status.is_success(), "{created:?}");
-        Customer { id: created.at("/id").as_str().expect("an id").to_owned(), email, password }
+        Customer {
+            id: created.at("/id").as_str().expect("an id").to_owned(),
+            email,
+            password,
+        }
     }
 
     /// A public app with every scope that a customer's app may have.
@@ -98,7 +133,9 @@ impl Installation {
     pub async fn grant(&self, customer: &Customer, device: &str, limits: Value) -> String {
         let mut request = json!({"customer_id": customer.id, "device_id": device, "source": "owner",
             "functions": null, "history_from": "1970-01-01T00:00:00.000Z"});
-        let (Value::Object(request_members), Value::Object(limits)) = (&mut request, limits) else { panic!("no object") };
+        let (Value::Object(request_members), Value::Object(limits)) = (&mut request, limits) else {
+            panic!("no object")
+        };
         request_members.extend(limits);
         let created = self.maker().await.post("/admin/v1/grants", &request).await;
         assert!(created.status.is_success(), "{created:?}");
@@ -107,7 +144,14 @@ impl Installation {
 
     /// The customer as the app sees them after signing in, through the browser's pages.
     pub async fn signed_in(&self, client_id: &str, customer: &Customer) -> Caller {
-        let tokens = sign_in(self.base(), client_id, REDIRECT_URI, customer, "devices:read devices:control history:read").await;
+        let tokens = sign_in(
+            self.base(),
+            client_id,
+            REDIRECT_URI,
+            customer,
+            "devices:read devices:control history:read",
+        )
+        .await;
         Caller::new(self.base(), Some(tokens.access_token))
     }
 
@@ -123,7 +167,13 @@ impl Installation {
     /// What the cloud's hook would post.
     pub async fn post_event(&self, fleet: &Fleet, body: &Value) -> super::Answer {
         let caller = Caller::new(self.base(), Some(fleet.ingest_secret.clone()));
-        caller.send(caller.request(Method::POST, &format!("/ingest/particle/{}", fleet.slug)).json(body)).await
+        caller
+            .send(
+                caller
+                    .request(Method::POST, &format!("/ingest/particle/{}", fleet.slug))
+                    .json(body),
+            )
+            .await
     }
 }
 

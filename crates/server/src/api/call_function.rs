@@ -66,9 +66,10 @@ impl<S: Sync> FromRequestParts<S> for CallHeaders {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let key = parts.headers.get("idempotency-key").map(|value| {
             let text = value.to_str().unwrap_or_default();
-            text.parse().map_err(|rule: ostler_app::idempotency::InvalidIdempotencyKey| {
-                Problem::invalid_parameter("Idempotency-Key", rule.to_string())
-            })
+            text.parse()
+                .map_err(|rule: ostler_app::idempotency::InvalidIdempotencyKey| {
+                    Problem::invalid_parameter("Idempotency-Key", rule.to_string())
+                })
         });
         let prefers_async = parts
             .headers
@@ -77,8 +78,15 @@ impl<S: Sync> FromRequestParts<S> for CallHeaders {
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"));
-        let wait = if prefers_async { Wait::ForAcceptance } else { Wait::ForOutcome };
-        Ok(Self { idempotency_key: key.transpose()?, wait })
+        let wait = if prefers_async {
+            Wait::ForAcceptance
+        } else {
+            Wait::ForOutcome
+        };
+        Ok(Self {
+            idempotency_key: key.transpose()?,
+            wait,
+        })
     }
 }
 
@@ -112,7 +120,11 @@ pub async fn call_function(
 ) -> Result<Response, ApiError> {
     let argument = request.argument_to_send_now()?;
     let request = CallRequest {
-        call: FunctionCall { device_id, function, argument },
+        call: FunctionCall {
+            device_id,
+            function,
+            argument,
+        },
         on_behalf_of: None,
         reason: None,
         idempotency_key: headers.idempotency_key,
@@ -146,7 +158,11 @@ pub async fn staff_call_function(
     Json(request): Json<StaffCallRequest>,
 ) -> Result<Response, ApiError> {
     let request = CallRequest {
-        call: FunctionCall { device_id, function, argument: request.argument },
+        call: FunctionCall {
+            device_id,
+            function,
+            argument: request.argument,
+        },
         on_behalf_of: request.customer_id,
         reason: request.reason.map(reason).transpose()?,
         idempotency_key: headers.idempotency_key,
@@ -170,7 +186,10 @@ impl CallFunctionRequest {
     fn argument_to_send_now(self) -> Result<String, Problem> {
         match self.deliver_before {
             None => Ok(self.argument),
-            Some(_) => Err(Problem::invalid_pointer("/deliver_before", "must be absent: the function may not be queued")),
+            Some(_) => Err(Problem::invalid_pointer(
+                "/deliver_before",
+                "must be absent: the function may not be queued",
+            )),
         }
     }
 }

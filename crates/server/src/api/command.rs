@@ -58,7 +58,13 @@ pub struct UpstreamResponse {
 
 impl From<&Command> for CommandResponse {
     fn from(command: &Command) -> Self {
-        let refused_by_us = matches!(command.state, CommandState::Refused { by: RefusedBy::Policy, .. });
+        let refused_by_us = matches!(
+            command.state,
+            CommandState::Refused {
+                by: RefusedBy::Policy,
+                ..
+            }
+        );
         Self {
             command_id: command.id.to_string(),
             device_id: command.device_id.to_string(),
@@ -93,7 +99,10 @@ fn return_value(state: &CommandState) -> Option<i32> {
 }
 
 fn upstream(state: &CommandState) -> Option<UpstreamResponse> {
-    state.upstream_code().map(UpstreamCode::as_str).map(|code| UpstreamResponse { code })
+    state
+        .upstream_code()
+        .map(UpstreamCode::as_str)
+        .map(|code| UpstreamResponse { code })
 }
 
 /// The HTTP answer to a call: what is proven of the command decides the status (interface.md §4).
@@ -102,9 +111,17 @@ pub fn answer(answer: &CallAnswer) -> Result<Response, ApiError> {
     let code = match command.state {
         CommandState::Answered { .. } => return Ok(Json(CommandResponse::from(command)).into_response()),
         CommandState::Accepted | CommandState::Sent { .. } => return Ok(accepted(command)),
-        CommandState::Refused { by: RefusedBy::Policy, .. } => Code::FunctionNotGranted,
-        CommandState::Refused { by: RefusedBy::Cloud(_), .. } => Code::CloudRefused,
-        CommandState::Refused { by: RefusedBy::RateLimit | RefusedBy::NotSent(_), .. } => Code::CloudUnavailable,
+        CommandState::Refused {
+            by: RefusedBy::Policy, ..
+        } => Code::FunctionNotGranted,
+        CommandState::Refused {
+            by: RefusedBy::Cloud(_),
+            ..
+        } => Code::CloudRefused,
+        CommandState::Refused {
+            by: RefusedBy::RateLimit | RefusedBy::NotSent(_),
+            ..
+        } => Code::CloudUnavailable,
         CommandState::Offline { .. } => Code::DeviceOffline,
         CommandState::Expired { .. } | CommandState::Cancelled { .. } => Code::Conflict,
         CommandState::Unknown { .. } => Code::OutcomeUnknown,
@@ -116,7 +133,10 @@ fn accepted(command: &Command) -> Response {
     let location = HeaderValue::from_str(&format!("/v1/commands/{}", command.id));
     let headers = [
         (LOCATION, location.expect("an id is visible ASCII")),
-        (http::HeaderName::from_static("preference-applied"), HeaderValue::from_static("respond-async")),
+        (
+            http::HeaderName::from_static("preference-applied"),
+            HeaderValue::from_static("respond-async"),
+        ),
     ];
     (StatusCode::ACCEPTED, headers, Json(CommandResponse::from(command))).into_response()
 }
@@ -129,9 +149,8 @@ fn problem(code: Code, answer: &CallAnswer) -> Problem {
         .extension("command_status", command.state.status().as_str())
         .extension("upstream", upstream);
     let problem = match command.state {
-        CommandState::Unknown { .. } => problem.hint(
-            "the device may have acted; look at the command again later, and do not repeat the call blindly",
-        ),
+        CommandState::Unknown { .. } => problem
+            .hint("the device may have acted; look at the command again later, and do not repeat the call blindly"),
         CommandState::Offline { .. } => problem.hint("the device was not connected and did not act"),
         CommandState::Accepted
         | CommandState::Sent { .. }

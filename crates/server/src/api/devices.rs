@@ -168,7 +168,11 @@ pub async fn list_devices(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<ListResponse<DeviceResponse>>, ApiError> {
     let listed = state.app().devices(&caller, query.page()?).await?;
-    Ok(Json(ListResponse::of(&listed, |device| device.id, DeviceResponse::from)))
+    Ok(Json(ListResponse::of(
+        &listed,
+        |device| device.id,
+        DeviceResponse::from,
+    )))
 }
 
 /// One of my devices.
@@ -201,7 +205,10 @@ pub async fn change_device(
     Path(device_id): Path<DeviceId>,
     Json(request): Json<ChangeDeviceRequest>,
 ) -> Result<Json<DeviceResponse>, ApiError> {
-    let change = DeviceChange { name: request.name, notes: request.notes };
+    let change = DeviceChange {
+        name: request.name,
+        notes: request.notes,
+    };
     let device = state.app().change_device(&caller, device_id, change).await?;
     Ok(Json(DeviceResponse::from(&device)))
 }
@@ -210,11 +217,13 @@ impl Refusal for DeviceError {
     fn problem(self) -> Problem {
         match self {
             Self::NotFound => Problem::not_found(),
-            Self::NotTheOwner => Problem::new(crate::problem::Code::FunctionNotGranted)
-                .detail("Only the owner may name a device."),
-            Self::TooLong { member, max } => {
-                Problem::invalid_pointer(format!("/{member}"), format!("must be at most {max} bytes without control characters"))
+            Self::NotTheOwner => {
+                Problem::new(crate::problem::Code::FunctionNotGranted).detail("Only the owner may name a device.")
             }
+            Self::TooLong { member, max } => Problem::invalid_pointer(
+                format!("/{member}"),
+                format!("must be at most {max} bytes without control characters"),
+            ),
             Self::Store(error) => crate::error::from_store(error),
         }
     }

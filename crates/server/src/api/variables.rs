@@ -35,7 +35,10 @@ pub struct VariableResponse {
 
 impl From<Reading> for VariableResponse {
     fn from(reading: Reading) -> Self {
-        Self { value: reading.value, observed_at: reading.observed_at.to_string() }
+        Self {
+            value: reading.value,
+            observed_at: reading.observed_at.to_string(),
+        }
     }
 }
 
@@ -61,7 +64,10 @@ pub async fn read_variable(
     Query(VariableQuery { max_age }): Query<VariableQuery>,
 ) -> Result<Json<VariableResponse>, ApiError> {
     let max_age = max_age.map(|seconds| Duration::from_secs(seconds.into()));
-    let reading = state.app().read_variable(&caller, device_id, &variable, max_age).await?;
+    let reading = state
+        .app()
+        .read_variable(&caller, device_id, &variable, max_age)
+        .await?;
     Ok(Json(reading.into()))
 }
 
@@ -72,7 +78,9 @@ impl Refusal for ReadVariableError {
             Self::DeviceOffline => Problem::new(Code::DeviceOffline),
             Self::NoAnswer => Problem::new(Code::OutcomeUnknown).detail("The device did not answer in time."),
             Self::Refused => Problem::new(Code::CloudRefused),
-            Self::CloudUnavailable { retry_after: Some(wait) } => Problem::new(Code::CloudUnavailable).retry_after(wait),
+            Self::CloudUnavailable {
+                retry_after: Some(wait),
+            } => Problem::new(Code::CloudUnavailable).retry_after(wait),
             Self::CloudUnavailable { retry_after: None } => Problem::new(Code::CloudUnavailable),
             Self::Store(error) => crate::error::from_store(error),
         }

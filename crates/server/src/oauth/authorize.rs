@@ -94,7 +94,13 @@ impl<'a> Visit<'a> {
         let parameters = Parameters::parse(&query).map_err(|_| Stop::Page(Notice::Unreadable))?;
         let request = match state.app().read_authorization(&named(&parameters)).await {
             Ok(Ok(request)) => request,
-            Ok(Err((target, fault))) => return Err(Stop::Redirect(Box::new(redirect(state, &target, &Answer::Fault(fault))))),
+            Ok(Err((target, fault))) => {
+                return Err(Stop::Redirect(Box::new(redirect(
+                    state,
+                    &target,
+                    &Answer::Fault(fault),
+                ))));
+            }
             Err(Unredirectable::UnknownClient) => return Err(Stop::Page(Notice::UnknownClient)),
             Err(Unredirectable::RedirectUri) => return Err(Stop::Page(Notice::UnknownRedirect)),
             Err(Unredirectable::Store(error)) => return Err(error.into()),

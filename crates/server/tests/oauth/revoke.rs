@@ -16,13 +16,29 @@ impl Door {
     async fn adas_device(&self) -> DeviceId {
         let file = r#"{"slug": "lamp", "name": "Lamp", "functions": [{"name": "on", "argument": {"type": "none"}}]}"#;
         let file = ProductFile::from_json(file).unwrap();
-        let Applied::Created { id: product_id } = self.store.apply_product(&file, Actor::System, self.now()).await.unwrap() else {
+        let Applied::Created { id: product_id } = self
+            .store
+            .apply_product(&file, Actor::System, self.now())
+            .await
+            .unwrap()
+        else {
             panic!("the product is new");
         };
         let cloud_device_id = "e00fce680000000000000001".parse().unwrap();
-        let device = NewDevice { product_id, cloud_device_id, name: None, credential_digest: None };
-        let imported = self.store.import_devices(&[device], Actor::System, self.now()).await.unwrap();
-        let DeviceImported::Imported(device_id) = imported[0] else { panic!("the device is new") };
+        let device = NewDevice {
+            product_id,
+            cloud_device_id,
+            name: None,
+            credential_digest: None,
+        };
+        let imported = self
+            .store
+            .import_devices(&[device], Actor::System, self.now())
+            .await
+            .unwrap();
+        let DeviceImported::Imported(device_id) = imported[0] else {
+            panic!("the device is new")
+        };
         let grant = Grant {
             id: GrantId::draw(self.now(), &OsEntropy),
             version: 1,
@@ -36,7 +52,10 @@ impl Door {
             starts_at: self.now(),
             ends_at: None,
         };
-        let said = Said { by: Actor::System, reason: None };
+        let said = Said {
+            by: Actor::System,
+            reason: None,
+        };
         self.store.create_grant(grant, said, self.now()).await.unwrap();
         device_id
     }
@@ -44,7 +63,11 @@ impl Door {
 
 fn call(device_id: DeviceId) -> CallRequest {
     CallRequest {
-        call: FunctionCall { device_id, function: "on".parse().unwrap(), argument: String::new() },
+        call: FunctionCall {
+            device_id,
+            function: "on".parse().unwrap(),
+            argument: String::new(),
+        },
         on_behalf_of: None,
         reason: None,
         idempotency_key: None,
