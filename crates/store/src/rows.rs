@@ -9,16 +9,24 @@ use std::sync::{Arc, OnceLock};
 
 use sqlx::AssertSqlSafe;
 
+use crate::dialect::Dialect;
+
 /// 64 rows of 20 columns stay far below either driver's limit of parameters.
 const CHUNKS: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
 /// `before`, then `($1, $2, …), (…)` for as many rows as there are, then `after`.
+///
+/// For SQLite the parameters have no numbers: to it `$1` is a name, and finding the names of so many
+/// costs more than inserting the rows. Neither `before` nor `after` may have parameters of its own.
 pub(crate) struct ManyRows {
     before: &'static str,
     columns: usize,
     after: &'static str,
-    texts: [OnceLock<Arc<str>>; CHUNKS.len()],
+    sqlite: Texts,
+    postgres: Texts,
 }
+
+type Texts = [OnceLock<Arc<str>>; CHUNKS.len()];
 
 impl ManyRows {
     pub const fn new(before: &'static str, columns: usize, after: &'static str) -> Self {
@@ -26,33 +34,44 @@ impl ManyRows {
             before,
             columns,
             after,
-            texts: [const { OnceLock::new() }; CHUNKS.len()],
+            sqlite: [const { OnceLock::new() }; CHUNKS.len()],
+            postgres: [const { OnceLock::new() }; CHUNKS.len()],
         }
     }
 
     /// Splits rows into chunks, each with the statement that takes it.
-    pub fn statements<'r, T>(&self, rows: &'r [T]) -> impl Iterator<Item = (AssertSqlSafe<Arc<str>>, &'r [T])> {
+    pub fn statements<'r, T>(
+        &self,
+        dialect: Dialect,
+        rows: &'r [T],
+    ) -> impl Iterator<Item = (AssertSqlSafe<Arc<str>>, &'r [T])> {
         let mut rest = rows;
         std::iter::from_fn(move || {
             let index = CHUNKS.iter().position(|size| *size <= rest.len())?;
             let (chunk, after) = rest.split_at(CHUNKS[index]);
             rest = after;
-            Some((self.text(index), chunk))
+            Some((self.text(dialect, index), chunk))
         })
     }
 
     /// Safe, for it consists of what the program says, and of numbers.
-    fn text(&self, index: usize) -> AssertSqlSafe<Arc<str>> {
-        let text = self.texts[index].get_or_init(|| self.written(CHUNKS[index]).into());
+    fn text(&self, dialect: Dialect, index: usize) -> AssertSqlSafe<Arc<str>> {
+        let texts = match dialect {
+            Dialect::Sqlite => &self.sqlite,
+            Dialect::Postgres => &self.postgres,
+        };
+        let text = texts[index].get_or_init(|| self.written(dialect, CHUNKS[index]).into());
         AssertSqlSafe(Arc::clone(text))
     }
 
-    fn written(&self, rows: usize) -> String {
+    fn written(&self, dialect: Dialect, rows: usize) -> String {
+        let parameter = |number: usize| match dialect {
+            Dialect::Sqlite => "?".to_owned(),
+            Dialect::Postgres => format!("${number}"),
+        };
         let row = |row: usize| {
             let first = row * self.columns + 1;
-            let parameters: Vec<_> = (first..first + self.columns)
-                .map(|number| format!("${number}"))
-                .collect();
+            let parameters: Vec<_> = (first..first + self.columns).map(parameter).collect();
             format!("({})", parameters.join(", "))
         };
         let rows: Vec<_> = (0..rows).map(row).collect();
@@ -69,15 +88,16 @@ mod tests {
         let many = ManyRows::new("INSERT INTO t VALUES ", 2, "");
         for count in 0..200 {
             let rows: Vec<usize> = (0..count).collect();
-            let chunks: Vec<&[usize]> = many.statements(&rows).map(|(_, chunk)| chunk).collect();
+            let chunks: Vec<&[usize]> = many.statements(Dialect::Sqlite, &rows).map(|(_, chunk)| chunk).collect();
             assert_eq!(chunks.concat(), rows);
             assert!(chunks.iter().all(|chunk| CHUNKS.contains(&chunk.len())));
         }
     }
 
     #[test]
-    fn parameters_are_numbered_through() {
+    fn parameters_are_numbered_through_where_numbers_cost_nothing() {
         let many = ManyRows::new("VALUES ", 2, " x");
-        assert_eq!(many.written(2), "VALUES ($1, $2), ($3, $4) x");
+        assert_eq!(many.written(Dialect::Postgres, 2), "VALUES ($1, $2), ($3, $4) x");
+        assert_eq!(many.written(Dialect::Sqlite, 2), "VALUES (?, ?), (?, ?) x");
     }
 }

@@ -40,6 +40,8 @@ fn options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
         .statement_cache_capacity(256)
+        // Else a statement of many rows writes what it could undo into a file of its own.
+        .pragma("temp_store", "MEMORY")
         // After a burst the write-ahead log gives its disk space back.
         .pragma("journal_size_limit", "67108864"))
 }

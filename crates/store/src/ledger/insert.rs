@@ -54,7 +54,7 @@ static INSERT: ManyRows = ManyRows::new(
 /// Returns how many of the rows were inserted.
 pub(super) async fn insert_commands(mut link: Link<'_>, rows: &[CommandRow<'_>]) -> Result<u64, StoreError> {
     let mut inserted = 0;
-    for (sql, chunk) in INSERT.statements(rows) {
+    for (sql, chunk) in INSERT.statements(link.dialect(), rows) {
         inserted += on!(link.again(), |db| {
             let mut query = sqlx::query(sql);
             for row in chunk {

@@ -94,7 +94,7 @@ fn first_of_each_command(
 /// Says which commands were changed.
 async fn settle(mut link: Link<'_>, settlements: &[&Settlement]) -> Result<HashSet<CommandId>, StoreError> {
     let mut settled = HashSet::with_capacity(settlements.len());
-    for (sql, chunk) in SETTLE.statements(settlements) {
+    for (sql, chunk) in SETTLE.statements(link.dialect(), settlements) {
         let rows: Vec<(Text<CommandId>,)> = on!(link.again(), |db| {
             let mut query = sqlx::query_as(sql);
             for settlement in chunk {

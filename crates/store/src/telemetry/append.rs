@@ -116,7 +116,7 @@ async fn write_events(tx: &mut Tx, events: &[&NewEvent]) -> Result<Vec<EventFate
 /// Returns how many were new.
 async fn insert_events(tx: &mut Tx, events: &[&NewEvent]) -> Result<u64, StoreError> {
     let mut inserted = 0;
-    for (sql, chunk) in INSERT_EVENTS.statements(events) {
+    for (sql, chunk) in INSERT_EVENTS.statements(tx.link().dialect(), events) {
         inserted += on!(tx.link(), |db| {
             let mut query = sqlx::query(sql);
             for event in chunk {
@@ -182,7 +182,7 @@ async fn write_points<'e>(tx: &mut Tx, events: impl Iterator<Item = &'e NewEvent
         }
     }
     let rows: Vec<PointRow<'_>> = chosen.into_values().collect();
-    for (sql, chunk) in INSERT_POINTS.statements(&rows) {
+    for (sql, chunk) in INSERT_POINTS.statements(tx.link().dialect(), &rows) {
         on!(tx.link(), |db| {
             let mut query = sqlx::query(sql);
             for row in chunk {
