@@ -14,13 +14,13 @@ use crate::load::{Crew, Load, Measured, Pace};
 use crate::processes::cpu_time;
 use crate::stub::Stub;
 
-const PACE: Pace = Pace::Open { per_second: 500 };
+pub const PACE: Pace = Pace::Open { per_second: 500 };
 /// More than are ever in flight at once, unless somebody stalls.
-const CONNECTIONS_PACED: usize = 16;
-const CONNECTIONS_SLOW: usize = 64;
+pub const CONNECTIONS_PACED: usize = 16;
+pub const CONNECTIONS_SLOW: usize = 64;
 /// As the targets say.
-const CONNECTIONS_FULL: usize = 64;
-const SLOW_UPSTREAM: Duration = Duration::from_millis(50);
+pub const CONNECTIONS_FULL: usize = 64;
+pub const SLOW_UPSTREAM: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Who {
@@ -128,26 +128,25 @@ impl Comparison {
         };
         self.callers
             .iter()
-            .map(|(who, contestant)| Ok((*who, self.measure(contestant, load)?)))
+            .map(|(who, contestant)| Ok((*who, measure(contestant, load, &self.numbers)?)))
             .collect()
     }
 
     fn full_load(&self, contestant: &Contestant) -> anyhow::Result<Sample> {
-        self.measure(
-            contestant,
-            Load {
-                pace: Pace::Closed,
-                connections: CONNECTIONS_FULL,
-                lasts: self.lasts,
-            },
-        )
+        let load = Load {
+            pace: Pace::Closed,
+            connections: CONNECTIONS_FULL,
+            lasts: self.lasts,
+        };
+        measure(contestant, load, &self.numbers)
     }
+}
 
-    fn measure(&self, contestant: &Contestant, load: Load) -> anyhow::Result<Sample> {
-        let crew = Crew::assemble(&contestant.target, load.connections, &self.numbers)?;
-        let before = cpu_time(&contestant.processes)?;
-        let measured = crew.run(load.pace, load.lasts)?;
-        let cpu = cpu_time(&contestant.processes)? - before;
-        Ok(Sample { measured, cpu })
-    }
+/// CPU time is taken between the first answers, which are not counted, and the last.
+pub fn measure(contestant: &Contestant, load: Load, numbers: &AtomicU64) -> anyhow::Result<Sample> {
+    let crew = Crew::assemble(&contestant.target, load.connections, numbers)?;
+    let before = cpu_time(&contestant.processes)?;
+    let measured = crew.run(load.pace, load.lasts)?;
+    let cpu = cpu_time(&contestant.processes)? - before;
+    Ok(Sample { measured, cpu })
 }

@@ -16,6 +16,7 @@ mod load;
 mod processes;
 mod report;
 mod service;
+mod single;
 mod stub;
 mod targets;
 mod token;
@@ -70,17 +71,30 @@ struct RunArgs {
     seconds: u8,
 }
 
+impl RunArgs {
+    fn lasts(&self) -> Duration {
+        Duration::from_secs(self.seconds.into())
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Part {
     /// The service that nginx asks; started by the run itself
     #[command(hide = true)]
     Checker { public_key: String },
+    /// Put one load on Ostler alone, for a profiler
+    Load {
+        kind: single::Kind,
+        #[command(flatten)]
+        run: RunArgs,
+    },
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.part {
         Some(Part::Checker { public_key }) => checker::run(&public_key),
+        Some(Part::Load { kind, run }) => load(kind, &run),
         None => run(&cli.run),
     };
     match done {
@@ -92,6 +106,12 @@ fn main() -> ExitCode {
     }
 }
 
+fn load(kind: single::Kind, args: &RunArgs) -> anyhow::Result<()> {
+    processes::pin_ourselves()?;
+    let data = fresh_folder(args)?;
+    single::run(kind, &program(args)?, data.path(), args.lasts())
+}
+
 fn run(args: &RunArgs) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
         eprintln!("This is a debug build: its figures say nothing.");
@@ -99,9 +119,8 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
     let recipe = fastify::install().map_err(|error| format!("{error:#}"));
     processes::pin_ourselves()?;
     let program = program(args)?;
-    std::fs::create_dir_all(&args.data_dir)?;
-    let data = tempfile::Builder::new().prefix("data-").tempdir_in(&args.data_dir)?;
-    let data = data.path().canonicalize()?;
+    let folder = fresh_folder(args)?;
+    let data = folder.path().canonicalize()?;
     let scratch = Scratch::new();
     let machine = report::machine();
     println!(
@@ -130,7 +149,7 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         ingest: ostler.webhooks()?,
         stub,
         data,
-        lasts: Duration::from_secs(args.seconds.into()),
+        lasts: args.lasts(),
         numbers: AtomicU64::new(0),
     };
     let mut rounds = Vec::new();
@@ -163,6 +182,12 @@ fn callers(stub: &Stub, nginx: &Nginx, fastify: Option<&Fastify>, ostler: &Ostle
     ]);
     callers.extend(fastify.map(|fastify| (Who::Fastify, fastify.contestant())));
     callers
+}
+
+/// It goes with the value.
+fn fresh_folder(args: &RunArgs) -> anyhow::Result<tempfile::TempDir> {
+    std::fs::create_dir_all(&args.data_dir)?;
+    Ok(tempfile::Builder::new().prefix("data-").tempdir_in(&args.data_dir)?)
 }
 
 fn program(args: &RunArgs) -> anyhow::Result<PathBuf> {
