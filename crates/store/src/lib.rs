@@ -75,8 +75,8 @@ pub use audit::{
 };
 pub use backup::{BackupError, BackupSummary, backup, restore, verify as verify_backup};
 pub use cloud_connections::{StoredConnection, StoredCredential};
-pub use devices::{DeviceImported, DeviceRecord, DeviceRegistered, Heard, NewDevice, Renamed};
 pub use db::{OpenError, Store, StoreOptions, sqlite_path};
+pub use devices::{DeviceImported, DeviceRecord, DeviceRegistered, Heard, NewDevice, Renamed};
 pub use dialect::Dialect;
 pub use error::StoreError;
 pub use faults::{FaultPlan, FaultPoint, NoFaults};
@@ -87,8 +87,8 @@ pub use identity::{
 };
 pub use inspection::{SchemaStanding, SealedReport, UnopenedSecret, WriteProbe, probe_writing};
 pub use ledger::{
-    By, Command, CommandFilter, Idempotency, IntentRecorded, KEY_LIFETIME, KeyScope, NewCommand, OutcomeRecorded, Refusal,
-    Settlement,
+    By, Command, CommandFilter, Idempotency, IntentRecorded, KEY_LIFETIME, KeyScope, NewCommand, OutcomeRecorded,
+    Refusal, Settlement,
 };
 pub use lock::{InstallationLock, LockError};
 pub use migrate::{MIGRATIONS, MigrateError, Migration};
@@ -97,7 +97,7 @@ pub use products::{Applied, ApplyError, ProductRecord, ProductVersionRecord};
 pub use read_model::{Change, DeviceChange, ReadModel, TokenFacts, TokensOf};
 pub use sealed::{MasterKey, MasterKeys, UnsealError};
 pub use telemetry::{
-    Arrivals, Bucket, Door, EventCursor, EventFate, EventSource, IngestDoor, LatestPoint, NewEvent, NewPoint, REJECTED_EVENTS_MAX,
-    RejectedEvent, Rejection, RejectionReason, StoredEvent, StoredPoint,
+    Arrivals, Bucket, Door, EventCursor, EventFate, EventSource, IngestDoor, LatestPoint, NewEvent, NewPoint,
+    REJECTED_EVENTS_MAX, RejectedEvent, Rejection, RejectionReason, StoredEvent, StoredPoint,
 };
 pub use tx::{Conn, Link, Tx};

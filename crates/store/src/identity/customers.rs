@@ -183,7 +183,10 @@ impl Store {
         if closed == 1 {
             end_families(tx.link(), Of::Customer(id), EndReason::AccountEnded, now).await?;
             end_sessions(tx.link(), id).await?;
-            let said = Said { by, reason: Some(EndReason::AccountEnded.as_str().to_owned()) };
+            let said = Said {
+                by,
+                reason: Some(EndReason::AccountEnded.as_str().to_owned()),
+            };
             end_grants_of(&mut tx, id, &said, now).await?;
             tx.change(Change::TokensEnded(TokensOf::Customer(id)));
             tx.audit(Act::new("customer.close", by).about("customer_id", id));

@@ -79,7 +79,9 @@ impl TokenTable {
     }
 
     fn remove(&mut self, digest: &SecretDigest) {
-        let Some(token) = self.by_digest.remove(digest) else { return };
+        let Some(token) = self.by_digest.remove(digest) else {
+            return;
+        };
         let family_id = token.caller.family_id;
         if let Some(digests) = self.families.get_mut(&family_id) {
             digests.retain(|other| other != digest);
@@ -121,12 +123,19 @@ mod tests {
             token: SecretDigest::from_bytes([number; 32]),
         };
         let (issued_at, expires_at) = (Timestamp::from_millis(0), Timestamp::from_millis(expires_at));
-        Arc::new(TokenFacts { caller, issued_at, expires_at, confirms: None })
+        Arc::new(TokenFacts {
+            caller,
+            issued_at,
+            expires_at,
+            confirms: None,
+        })
     }
 
     fn table() -> TokenTable {
         let mut table = TokenTable::default();
-        [token(1, "q", 10), token(2, "q", 20), token(3, "r", 20)].into_iter().for_each(|token| table.put(token));
+        [token(1, "q", 10), token(2, "q", 20), token(3, "r", 20)]
+            .into_iter()
+            .for_each(|token| table.put(token));
         table
     }
 
@@ -143,7 +152,11 @@ mod tests {
         ] {
             let mut table = table();
             table.end(which);
-            assert_eq!((table.by_digest.len(), table.families.len()), (tokens, families), "{which:?}");
+            assert_eq!(
+                (table.by_digest.len(), table.families.len()),
+                (tokens, families),
+                "{which:?}"
+            );
             let listed: usize = table.families.values().map(Vec::len).sum();
             assert_eq!(listed, tokens);
         }
