@@ -88,7 +88,10 @@ mod tests {
         let many = ManyRows::new("INSERT INTO t VALUES ", 2, "");
         for count in 0..200 {
             let rows: Vec<usize> = (0..count).collect();
-            let chunks: Vec<&[usize]> = many.statements(Dialect::Sqlite, &rows).map(|(_, chunk)| chunk).collect();
+            let chunks: Vec<&[usize]> = many
+                .statements(Dialect::Sqlite, &rows)
+                .map(|(_, chunk)| chunk)
+                .collect();
             assert_eq!(chunks.concat(), rows);
             assert!(chunks.iter().all(|chunk| CHUNKS.contains(&chunk.len())));
         }
