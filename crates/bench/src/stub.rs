@@ -1,5 +1,5 @@
 //! The upstream of all contestants: Particle's wire as far as a function call needs it
-//! (particle-cloud-api.md §2.2, §5.1, §5.3, §8.1), with a delay that can be set. It keeps no state and checks no
+//! (particle-cloud-api.md §2.2, §5.1 to §5.3, §8.1), with a delay that can be set. It keeps no state and checks no
 //! token, for whatever it did would be measured as somebody's.
 
 use std::net::SocketAddr;
@@ -17,6 +17,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 
+use crate::contestants::{DEVICES, cloud_id};
 use crate::service::{Body, Service, body, serve};
 
 /// §8.1: the cloud sends an empty line about this often.
@@ -78,9 +79,8 @@ impl Service for Wire {
                     ))
                 }
                 (&Method::POST, ["oauth", "token"]) => json(TOKEN),
-                (&Method::GET, ["v1", "products", _, "devices", device]) => json(format!(
-                    r#"{{"id":"{device}","name":"bench","online":true,"connected":true,"functions":["setTarget"],"variables":{{}}}}"#
-                )),
+                (&Method::GET, ["v1", "products", _, "devices"]) => json(fleet()),
+                (&Method::GET, ["v1", "products", _, "devices", device]) => json(description(device)),
                 (&Method::GET, ["v1", .., "events"] | ["v1", .., "events", _]) => events(),
                 _ => plain(StatusCode::NOT_FOUND),
             }
@@ -95,6 +95,19 @@ impl Wire {
             tokio::time::sleep(delay).await;
         }
     }
+}
+
+/// §5.1
+fn description(device: &str) -> String {
+    format!(
+        r#"{{"id":"{device}","name":"bench","online":true,"connected":true,"functions":["setTarget"],"variables":{{}}}}"#
+    )
+}
+
+/// §5.2: all on one page.
+fn fleet() -> String {
+    let devices: Vec<_> = (0..DEVICES).map(|number| description(&cloud_id(number))).collect();
+    format!(r#"{{"devices":[{}],"meta":{{"total_pages":1}}}}"#, devices.join(","))
 }
 
 fn json(content: impl Into<Bytes>) -> Response<Body> {
@@ -145,6 +158,13 @@ mod tests {
         let start = edge::now();
         assert_eq!(connection.exchange(CALL).unwrap(), 200);
         assert!(edge::now().duration_since(start) >= Duration::from_millis(50));
+    }
+
+    #[test]
+    fn the_fleet_is_one_page_of_json() {
+        let page: serde_json::Value = serde_json::from_str(&fleet()).unwrap();
+        assert_eq!(page["devices"].as_array().unwrap().len() as u64, DEVICES);
+        assert_eq!(page["devices"][1]["id"], cloud_id(1));
     }
 
     #[test]

@@ -141,7 +141,7 @@ fn calls_per_core(rounds: &[Round], fastify_absent: Option<&str>) -> Vec<Row> {
         }
         Some(why) => Row::without_target(beside_fastify, "1/s", ours, format!("the recipe was absent: {why}")),
     };
-    let in_use = over(rounds, |round| round.calls[&Who::Ostler].full.core_in_use());
+    let in_use = |who| 100.0 * over(rounds, |round| round.calls[&who].full.core_in_use());
     vec![
         Row::new(
             "calls per core, durable, 64 connections, beside plain nginx",
@@ -149,7 +149,11 @@ fn calls_per_core(rounds: &[Round], fastify_absent: Option<&str>) -> Vec<Row> {
             Better::Higher,
             [ours, 0.4 * nginx, nginx],
         )
-        .note(format!("{:.0} % of the core in use", 100.0 * in_use)),
+        .note(format!(
+            "{:.0} % of the core in use, by nginx {:.0} %: where it is much less than all, the load generator was the limit",
+            in_use(Who::Ostler),
+            in_use(Who::Nginx)
+        )),
         beside_fastify,
         Row::new(
             "CPU per call, whole process",
