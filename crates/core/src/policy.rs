@@ -147,7 +147,7 @@ pub fn authorize_call(
     contract.check(&call.argument).map_err(Denied::ArgumentNotAllowed)?;
     check_cool_down(contract, facts.last_called_at, now)?;
     Ok(CallPermit::new(
-        clearance(device, right, facts),
+        clearance(device, right, facts, now),
         call.clone(),
         contract.cool_down,
     ))
@@ -171,7 +171,7 @@ pub fn authorize_read(
     if device.quarantined {
         return Err(Denied::Quarantined);
     }
-    Ok(ReadPermit::new(clearance(device, right, facts), variable.clone()))
+    Ok(ReadPermit::new(clearance(device, right, facts, now), variable.clone()))
 }
 
 /// What may be seen of a device, by whom it is seen.
@@ -296,12 +296,15 @@ fn check_cool_down(
     }
 }
 
-fn clearance(device: &DeviceFacts, right: Right, facts: &Facts) -> Clearance {
+/// A permit lasts no longer than the right it rests on.
+fn clearance(device: &DeviceFacts, right: Right, facts: &Facts, now: Timestamp) -> Clearance {
+    let grant = facts.grants.iter().find(|grant| right.grant_id() == Some(grant.id));
+    let right_lasts = grant.map_or(PERMIT_LIFETIME, |grant| grant.validity().to.since(now));
     Clearance {
         product_id: device.product.id,
         cloud_device_id: device.cloud_device_id.clone(),
         right,
-        send_by: facts.read_after + PERMIT_LIFETIME,
+        send_by: facts.read_after + PERMIT_LIFETIME.min(right_lasts),
         ticket: Arc::default(),
     }
 }

@@ -307,3 +307,14 @@ fn a_permit_is_used_once_and_lapses() {
     drop(unused);
     assert_eq!(ticket.state(), TicketState::Returned);
 }
+
+#[test]
+fn a_permit_does_not_outlast_its_grant() {
+    let mut world = world();
+    let lasts = Duration::from_millis(30);
+    world.grant().ends_at = Some(NOW + lasts);
+    let caller = world.caller(Principal::Customer(world.customer));
+    let variable = "temperature".parse().unwrap();
+    let permit = authorize_read(&variable, &caller, Title::of(&caller, None), &world.facts, NOW).unwrap();
+    assert_eq!(permit.send_by(), world.facts.read_after + lasts);
+}
