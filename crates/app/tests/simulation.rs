@@ -22,6 +22,7 @@ mod site;
 mod strangers;
 mod witness;
 mod world;
+mod wrongs;
 
 use crate::simulation::cloud::Behaviour;
 use crate::simulation::faults::Blow;

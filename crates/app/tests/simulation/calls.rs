@@ -46,7 +46,6 @@ fn p10_a_call_with_a_key_survives_every_fault_of_the_cloud() {
         let call = async |life: &Life| {
             life.call_until_known(0, 0, 1, 2).await;
         };
-        // The only passage to be struck is that to the cloud, once; with all that follows it lasting.
         under_every_fault(unkind, call, ask_again);
     }
 }
