@@ -120,7 +120,8 @@ impl Load {
 
     /// Who was left in doubt asks again: a call is told by its key, an event is delivered once more.
     async fn resolve_doubts(&self) {
-        for (device, number) in std::mem::take(&mut *self.known.calls_in_doubt.lock().unwrap()) {
+        let calls = std::mem::take(&mut *self.known.calls_in_doubt.lock().unwrap());
+        for (device, number) in calls {
             let answer = self.call(device, number).await.expect("the server runs");
             match answer.status {
                 StatusCode::OK => self.keep_answer(number, &answer),
@@ -128,7 +129,8 @@ impl Load {
                 _ => drop(answer.expect_problem(504, "outcome-unknown")),
             }
         }
-        for (device, number) in std::mem::take(&mut *self.known.events_in_doubt.lock().unwrap()) {
+        let events = std::mem::take(&mut *self.known.events_in_doubt.lock().unwrap());
+        for (device, number) in events {
             self.deliver(device, number).await.expect("the server runs").expect(204);
             self.known.taken.lock().unwrap().insert(number);
         }
@@ -263,8 +265,8 @@ async fn check(installation: &Installation, load: &Load) {
             "P5: acted, and the ledger knows nothing of {number}"
         );
     }
-    let answered = load.known.answered.lock().unwrap();
-    for (number, command_id) in &*answered {
+    let answered = load.known.answered.lock().unwrap().clone();
+    for (number, command_id) in &answered {
         let command = ledger
             .get(number)
             .unwrap_or_else(|| panic!("P3: acknowledged and lost: {number} {command_id}"));
@@ -290,8 +292,8 @@ async fn check(installation: &Installation, load: &Load) {
             *stored.entry(data["n"].as_u64().unwrap()).or_default() += 1;
         }
     }
-    let taken = load.known.taken.lock().unwrap();
-    for number in &*taken {
+    let taken = load.known.taken.lock().unwrap().clone();
+    for number in &taken {
         assert_eq!(stored.get(number), Some(&1), "P3: event {number} was acknowledged");
     }
     // The load was one: kills met calls and deliveries under way.
