@@ -69,6 +69,6 @@ fn s5_a_registration_survives_a_fault_at_every_step() {
         tokio::join!(life.register(4), life.register(4));
     };
     under_every_fault(Behaviour::Unreachable, register, async |life: &Life| {
-        life.register(1).await
+        life.register(1).await;
     });
 }
