@@ -8,7 +8,6 @@ use ostler_core::command::{CallOutcome, CommandState, RefusedBy};
 use ostler_core::grant::GrantSource;
 use ostler_core::id::{CommandId, DeviceId, GrantId};
 use ostler_core::interval::Interval;
-use ostler_core::permit::PERMIT_LIFETIME;
 use ostler_core::port::Clock as _;
 use ostler_store::{Command, CommandFilter, GrantFilter, GrantRecord, Page};
 
@@ -172,9 +171,8 @@ fn p7_only_what_was_granted_leaves(grants: &HashMap<GrantId, GrantRecord>, arriv
         };
         // An end by somebody's hand counts from its acknowledgement (P1), one by time from itself.
         let ends_at = record.grant.ends_at.filter(|_| record.closed_at.is_none());
-        let latest = ends_at.map(|ends_at| ends_at + PERMIT_LIFETIME);
         let in_time =
-            record.grant.starts_at <= arrival.departed_at && latest.is_none_or(|end| arrival.departed_at < end);
+            record.grant.starts_at <= arrival.departed_at && ends_at.is_none_or(|end| arrival.departed_at < end);
         assert!(in_time, "P7: {arrival:?} by {record:?}");
     }
 }
