@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ostler_core::command::CommandState;
-use ostler_core::policy::Right;
+use ostler_core::policy::{Denied, Right};
 use ostler_core::time::Timestamp;
 use ostler_store::{Command, NewCommand};
 
@@ -13,6 +13,8 @@ pub struct CallAnswer {
     pub command: Command,
     /// When the cloud's limit lets the next call through, as far as it said.
     pub retry_after: Option<Duration>,
+    /// Why policy refused after the intent: the right ended while the permit waited.
+    pub denied: Option<Denied>,
 }
 
 impl CallAnswer {
@@ -20,6 +22,7 @@ impl CallAnswer {
         Self {
             command,
             retry_after: None,
+            denied: None,
         }
     }
 }

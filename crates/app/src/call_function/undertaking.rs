@@ -39,6 +39,7 @@ struct Attempted {
     state: CommandState,
     sent_at: Option<Timestamp>,
     retry_after: Option<Duration>,
+    denied: Option<Denied>,
 }
 
 impl App {
@@ -53,6 +54,7 @@ impl App {
             state,
             sent_at,
             retry_after,
+            denied,
         } = attempted;
         let recorded = self
             .record(Settlement {
@@ -67,7 +69,11 @@ impl App {
             OutcomeRecorded::SettledBefore => self.present(undertaking.command).await?,
         };
         metrics::counter!("ostler_commands_total", "status" => command.state.status().as_str()).increment(1);
-        Ok(CallAnswer { command, retry_after })
+        Ok(CallAnswer {
+            command,
+            retry_after,
+            denied,
+        })
     }
 
     /// Waits for the outcome, but not longer than a caller should. The call stays attached.
@@ -107,41 +113,37 @@ impl App {
             drop(allowed);
             allowed = match self.judge_again(undertaking).await {
                 Ok(again) => again,
-                Err(state) => {
-                    return Attempted {
-                        state,
-                        sent_at: None,
-                        retry_after: None,
-                    };
-                }
+                Err(not_again) => return not_again,
             };
         }
         self.not_departed(CallOutcome::NotSent(NotSent::PermitLapsed))
     }
 
     /// The rights may have changed while the first permit waited: they are read again.
-    async fn judge_again(&self, undertaking: &Undertaking) -> Result<Allowed, CommandState> {
+    async fn judge_again(&self, undertaking: &Undertaking) -> Result<Allowed, Attempted> {
         let Undertaking {
             command,
             caller,
             request,
         } = undertaking;
         let now = self.clock.now();
-        let uncertain = |_| CommandState::from_outcome(CallOutcome::NotSent(NotSent::PermitLapsed), now);
-        let (mut facts, slot) = self.call_facts(caller, request).await.map_err(uncertain)?;
+        let lapsed = || self.not_departed(CallOutcome::NotSent(NotSent::PermitLapsed));
+        let (mut facts, slot) = self.call_facts(caller, request).await.map_err(|_| lapsed())?;
         // The cool-down that runs now is this command's own.
         facts.last_called_at = None;
         let title = Title::of(caller, request.on_behalf_of);
-        let refused = |_: Denied| CommandState::Refused {
-            by: RefusedBy::Policy,
-            at: now,
+        let refused = |denied| Attempted {
+            state: CommandState::Refused {
+                by: RefusedBy::Policy,
+                at: now,
+            },
+            sent_at: None,
+            retry_after: None,
+            denied: Some(denied),
         };
         let permit = authorize_call(&request.call, caller, title, &facts, now).map_err(refused)?;
         if !is_named_by(command, permit.right()) {
-            return Err(CommandState::from_outcome(
-                CallOutcome::NotSent(NotSent::PermitLapsed),
-                now,
-            ));
+            return Err(lapsed());
         }
         Ok(self.allow(permit, slot, &facts, caller, command.id))
     }
@@ -168,6 +170,7 @@ impl App {
             state: CommandState::from_outcome(outcome, self.clock.now()),
             sent_at,
             retry_after,
+            denied: None,
         }
     }
 

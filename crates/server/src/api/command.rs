@@ -9,6 +9,7 @@ use ostler_core::command::{CommandState, RefusedBy, UpstreamCode};
 use serde::Serialize;
 use serde_json::json;
 
+use super::call_function::denied_problem;
 use crate::error::ApiError;
 use crate::extract::Json;
 use crate::problem::{Code, Problem};
@@ -108,6 +109,9 @@ fn upstream(state: &CommandState) -> Option<UpstreamResponse> {
 /// The HTTP answer to a call: what is proven of the command decides the status (interface.md §4).
 pub fn answer(answer: &CallAnswer) -> Result<Response, ApiError> {
     let command = &answer.command;
+    if let Some(denied) = &answer.denied {
+        return Err(denied_problem(denied, Some(command.id), command.created_at).into());
+    }
     let code = match command.state {
         CommandState::Answered { .. } => return Ok(Json(CommandResponse::from(command)).into_response()),
         CommandState::Accepted | CommandState::Sent { .. } => return Ok(accepted(command)),
