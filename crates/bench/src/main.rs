@@ -127,6 +127,9 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         "{machine}; {} rounds, {} s for each measurement",
         args.rounds, args.seconds
     );
+    if let Some(words) = report::disturbance() {
+        println!("{words}");
+    }
 
     let installation = Installation::make(&program, &data.join("ostler"))?;
     let starts: Vec<Start> = (0..STARTS)

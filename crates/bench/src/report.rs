@@ -12,6 +12,9 @@ use crate::disk;
 use crate::latency::micros;
 use crate::targets::{Better, Row};
 
+/// A load average that a machine with nothing to do stays below.
+const QUIET: f64 = 0.5;
+
 /// Processor, cores and kernel, for nobody can read a figure without them.
 pub fn machine() -> String {
     let cpu_info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -29,6 +32,18 @@ pub fn machine() -> String {
         .unwrap_or("an unknown processor")
         .to_owned();
     format!("{} × {model}, Linux {}", values("processor").len(), kernel.trim())
+}
+
+/// What others do on this machine now, if it is enough to spoil the figures: the load average of the last minute.
+pub fn disturbance() -> Option<String> {
+    disturbance_in(&fs::read_to_string("/proc/loadavg").ok()?)
+}
+
+fn disturbance_in(load_average: &str) -> Option<String> {
+    let last_minute: f64 = load_average.split(' ').next()?.parse().ok()?;
+    (last_minute > QUIET).then(|| {
+        format!("Others are at work on this machine (load {last_minute}): times say little, and CPU figures come out too high.")
+    })
 }
 
 /// Medians over the rounds, one line for each who was measured.
@@ -149,4 +164,19 @@ pub fn write(rows: &[Row], path: &Path) -> anyhow::Result<()> {
     let mut json = serde_json::to_vec_pretty(rows)?;
     json.push(b'\n');
     fs::write(path, json).with_context(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_machine_is_told_from_a_quiet_one() {
+        assert_eq!(disturbance_in("0.31 0.97 3.00 1/150 4711\n"), None);
+        assert!(
+            disturbance_in("6.31 0.97 3.00 9/150 4711\n")
+                .unwrap()
+                .contains("load 6.31")
+        );
+    }
 }
