@@ -77,7 +77,9 @@ impl App {
         Ok(())
     }
 
-    async fn connect_clouds(&self) -> Result<(), StoreError> {
+    /// To be done before anybody is served: a call that came earlier would be told that its product
+    /// is not connected.
+    pub async fn connect_clouds(&self) -> Result<(), StoreError> {
         for (product_id, connection) in self.store.cloud_connections().await? {
             if !self.follows(product_id) {
                 self.cloud.connect(product_id, Some(connection.into()));

@@ -37,6 +37,11 @@ pub async fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
             "{orphans} commands had no outcome when the last run ended: they are unknown"
         );
     }
+    house
+        .app
+        .connect_clouds()
+        .await
+        .context("the cloud connections cannot be read")?;
     for address in addresses {
         tracing::info!(%address, "listening on {address}");
     }
