@@ -116,6 +116,15 @@ fn serve_traced(installation: &Installation, trace: &Path) -> Process {
     process
 }
 
+/// The tracer ends with what it traces, not the other way round.
+fn end_traced(strace: &mut Process) {
+    let id = strace.id();
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    let ended = Command::new("kill").args(children.split_whitespace()).status().unwrap();
+    assert!(ended.success(), "the server could not be ended: {children}");
+    strace.wait(SOON);
+}
+
 async fn created(installation: &Installation, method: Method, path: &str, body: Value) -> Value {
     let (status, answer) = installation.staff(method, path, &body).await;
     assert!((200..300).contains(&status), "{path}: {status} {answer}");
@@ -207,7 +216,7 @@ async fn p3_no_acknowledgement_and_no_call_before_the_sync_that_covers_it() {
     for number in 1..=CALLS {
         call(number).await;
     }
-    server.kill();
+    end_traced(&mut server);
     let trace = std::fs::read_to_string(&trace).unwrap();
     assert_eq!(
         assert_synced_first(&trace, from),

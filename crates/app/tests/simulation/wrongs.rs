@@ -57,8 +57,7 @@ fn an_end_that_does_not_wait_is_noticed() {
 #[test]
 fn an_end_that_hides_what_is_under_way_is_noticed() {
     assert_noticed("P1", async |life| {
-        life.cloud
-            .behaves(|| Behaviour::AnswersAfter(Duration::from_secs(8)));
+        life.cloud.behaves(|| Behaviour::AnswersAfter(Duration::from_secs(8)));
         let grant_id = life.site.customers[0].grants[0];
         let end = async {
             tokio::time::sleep(Duration::from_secs(2)).await;
