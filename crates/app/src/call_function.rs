@@ -75,12 +75,13 @@ impl App {
         caller: &Caller,
         request: CallRequest,
     ) -> Result<CallAnswer, CallFunctionError> {
-        let now = self.clock.now();
-        if let Some(answer) = self.replay(caller, &request, now).await? {
+        if let Some(answer) = self.replay(caller, &request, self.clock.now()).await? {
             return Ok(answer);
         }
-        let command_id = CommandId::draw(now, &*self.entropy);
         let (facts, slot) = self.call_facts(caller, &request).await?;
+        // After the facts, so that time waited for them does not count as the right's.
+        let now = self.clock.now();
+        let command_id = CommandId::draw(now, &*self.entropy);
         let title = Title::of(caller, request.on_behalf_of);
         let intent = self.intent(command_id, caller, &request, &facts, now);
         match authorize_call(&request.call, caller, title, &facts, now) {

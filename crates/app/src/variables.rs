@@ -66,11 +66,11 @@ impl App {
         variable: &VariableName,
         max_age: Option<Duration>,
     ) -> Result<Option<Reading>, ReadVariableError> {
-        let now = self.clock.now();
         let slot = self.permits.open(&*self.clock);
         let facts = self
             .facts_for(caller, caller.customer_id(), device_id, None, slot.opened_at())
             .await?;
+        let now = self.clock.now();
         let title = Title::of(caller, None);
         let permit = authorize_read(variable, caller, title, &facts, now)
             .map_err(|denied| ReadVariableError::Denied { denied, at: now })?;

@@ -28,7 +28,8 @@ pub struct Facts {
     pub grants: Vec<Arc<Grant>>,
     /// When the function asked for was last called on this device, by anybody.
     pub last_called_at: Option<Timestamp>,
-    /// Taken before the facts were read: `send_by` counts from here.
+    /// Taken before the facts were read, and before the `now` by which they are judged: `send_by`
+    /// counts from here.
     pub read_after: Instant,
 }
 
@@ -299,7 +300,10 @@ fn check_cool_down(
 /// A permit lasts no longer than the right it rests on.
 fn clearance(device: &DeviceFacts, right: Right, facts: &Facts, now: Timestamp) -> Clearance {
     let grant = facts.grants.iter().find(|grant| right.grant_id() == Some(grant.id));
-    let right_lasts = grant.map_or(PERMIT_LIFETIME, |grant| grant.validity().to.since(now));
+    // `now` was read after `read_after`, and tells whole milliseconds: the one begun counts as gone.
+    let right_lasts = grant.map_or(PERMIT_LIFETIME, |grant| {
+        grant.validity().to.since(now).saturating_sub(Duration::from_millis(1))
+    });
     Clearance {
         product_id: device.product.id,
         cloud_device_id: device.cloud_device_id.clone(),

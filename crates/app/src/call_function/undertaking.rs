@@ -126,9 +126,9 @@ impl App {
             caller,
             request,
         } = undertaking;
-        let now = self.clock.now();
         let lapsed = || self.not_departed(CallOutcome::NotSent(NotSent::PermitLapsed));
         let (mut facts, slot) = self.call_facts(caller, request).await.map_err(|_| lapsed())?;
+        let now = self.clock.now();
         // The cool-down that runs now is this command's own.
         facts.last_called_at = None;
         let title = Title::of(caller, request.on_behalf_of);
