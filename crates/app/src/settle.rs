@@ -87,7 +87,15 @@ impl App {
     }
 }
 
-/// The functions that this event confirms. Most products declare none: this is asked per event.
+/// Whether an event of this name may confirm what a function of the product did.
+pub(crate) fn may_confirm(product: &Product, event_name: &str) -> bool {
+    let functions = product.declaration.functions.values();
+    functions
+        .filter_map(|contract| contract.confirmed_by.as_ref())
+        .any(|confirmation| confirmation.event == event_name)
+}
+
+/// The functions that this event confirms.
 fn confirmations<'p>(
     product: &'p Product,
     event: &CloudEvent,

@@ -1,6 +1,7 @@
 //! A command is one entry of the ledger: one intent to call one function, and what became of it.
 //! The words mean what is proven (design.md §4).
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -97,6 +98,12 @@ pub enum CommandStatus {
     Expired,
     Cancelled,
     Unknown,
+}
+
+impl fmt::Display for CommandStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl CommandStatus {

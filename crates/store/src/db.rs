@@ -11,18 +11,22 @@ mod sqlite;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use sqlx::{PgPool, SqlitePool};
-use tokio::sync::Mutex;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Sqlite, SqlitePool};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use ostler_core::id::ChainId;
 use ostler_core::port::Entropy;
 use ostler_core::time::Timestamp;
 
 use crate::audit::ChainHead;
+use crate::devices::Heard;
 use crate::dialect::Dialect;
 use crate::error::StoreError;
 use crate::faults::{FaultPlan, FaultPoint, NoFaults, pass};
+use crate::journal::{Jot, Tail, file};
 use crate::lock::{InstallationLock, LockError};
 use crate::migrate::{MIGRATIONS, MigrateError, Migration};
 use crate::product_cache::ProductCache;
@@ -90,15 +94,28 @@ pub(crate) struct Shared {
     pub chain_id: ChainId,
     pub products: ProductCache,
     lane: Arc<Mutex<Lane>>,
+    /// Whether the lane's tail may hold something.
+    waits: AtomicBool,
     model: Option<Model>,
     claim: Mutex<Option<Claim>>,
 }
 
 /// Held by one write transaction at a time.
-#[derive(Default)]
 pub(crate) struct Lane {
     /// The last entry of this instance's audit chain; `None` until read, or when in doubt.
     pub head: Option<ChainHead>,
+    pub tail: Tail,
+}
+
+impl Lane {
+    fn new(tail: Tail) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self { head: None, tail }))
+    }
+
+    /// Whether a jot can be committed by itself.
+    pub fn has_room_for(&self, jot: &Jot<'_>) -> bool {
+        self.head.is_some() && self.tail.has_room_for(jot)
+    }
 }
 
 enum Db {
@@ -129,13 +146,21 @@ impl Store {
             Dialect::Sqlite => sqlite::open(url, options, now).await?,
             Dialect::Postgres => postgres::open(url, options, now).await?,
         });
+        shared.file_tail().await?;
         shared.rebuild_model().await?;
         let writer = Writer::start(Arc::clone(&shared), queue);
         Ok(Self { shared, writer })
     }
 
-    /// A connection for reading. On SQLite never the writer's: readers do not wait for writers.
+    /// A connection for reading, which sees everything that anybody was told is durable. On SQLite
+    /// never the writer's: readers do not wait for writers.
     pub async fn read(&self) -> Result<Conn, StoreError> {
+        self.shared.file_tail().await?;
+        self.shared.read().await
+    }
+
+    /// The same for rows that never wait in the journal.
+    pub(crate) async fn read_filed(&self) -> Result<Conn, StoreError> {
         self.shared.read().await
     }
 
@@ -174,14 +199,68 @@ impl Shared {
     }
 
     pub async fn write(self: &Arc<Self>, now: Timestamp) -> Result<Tx, StoreError> {
+        self.begin(self.enter_lane().await?, now).await
+    }
+
+    /// Nobody else writes while this is held.
+    pub async fn enter_lane(&self) -> Result<OwnedMutexGuard<Lane>, StoreError> {
         let lane = Arc::clone(&self.lane).lock_owned().await;
         pass(&*self.faults, FaultPoint::Begin)?;
         self.trust_model().await?;
+        Ok(lane)
+    }
+
+    /// What waits in the journal is filed first, as part of the transaction.
+    pub async fn begin(self: &Arc<Self>, mut lane: OwnedMutexGuard<Lane>, now: Timestamp) -> Result<Tx, StoreError> {
         let work = match &self.db {
             Db::Sqlite { write, .. } => Work::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
             Db::Pg(pool) => Work::Pg(pool.begin().await?),
         };
-        Ok(Tx::new(work, lane, Arc::clone(self), now))
+        let tail = lane.tail.take();
+        let mut tx = Tx::new(work, lane, Arc::clone(self), now);
+        file(&mut tx, tail).await?;
+        Ok(tx)
+    }
+
+    /// Has everything filed that waited when this was called.
+    pub async fn file_tail(self: &Arc<Self>) -> Result<(), StoreError> {
+        if !self.waits() {
+            return Ok(());
+        }
+        let lane = self.enter_lane().await?;
+        if lane.tail.is_filed() {
+            return Ok(());
+        }
+        // Filing is no act, so no entry of the audit chain takes its time from here.
+        self.begin(lane, Timestamp::MIN).await?.commit().await
+    }
+
+    pub fn waits(&self) -> bool {
+        self.waits.load(Ordering::Acquire)
+    }
+
+    /// To be said before anybody is told that it is durable.
+    pub fn something_waits(&self) {
+        self.waits.store(true, Ordering::Release);
+    }
+
+    pub fn nothing_waits(&self) {
+        self.waits.store(false, Ordering::Release);
+    }
+
+    /// SQLite's one connection that writes. The caller holds the lane.
+    pub async fn writing_connection(&self) -> Result<Option<PoolConnection<Sqlite>>, StoreError> {
+        match &self.db {
+            Db::Sqlite { write, .. } => Ok(Some(write.acquire().await?)),
+            Db::Pg(_) => Ok(None),
+        }
+    }
+
+    /// Whether these news say of each device what is known already.
+    pub fn is_known(&self, mut heard: impl Iterator<Item = Heard>) -> bool {
+        self.model.as_ref().is_some_and(|model| {
+            model.ask(|model| heard.all(|news| model.presence(news.device_id) == Some(news.presence)))
+        })
     }
 
     pub fn dialect(&self) -> Dialect {

@@ -19,8 +19,9 @@ pub use outcome::{OutcomeRecorded, Settlement};
 pub use query::CommandFilter;
 pub use refusal::Refusal;
 
+pub(crate) use insert::{CommandRow, insert_commands};
 pub(crate) use intent::write_intents;
-pub(crate) use outcome::write_outcomes;
+pub(crate) use outcome::{OutcomeRow, gives_way, settle_commands, write_outcomes};
 pub(crate) use refusal::write_refusals;
 
 use std::time::Duration;

@@ -54,6 +54,7 @@ mod grants;
 mod identity;
 mod ingest_secrets;
 mod inspection;
+mod journal;
 mod ledger;
 mod lock;
 mod migrate;

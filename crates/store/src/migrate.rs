@@ -31,7 +31,8 @@ pub const MIGRATIONS: &[Migration] = migrations![
     1 "0001_registry",
     2 "0002_identity",
     3 "0003_ledger",
-    4 "0004_history",
+    4 "0004_journal",
+    5 "0005_history",
 ];
 
 #[derive(Debug, thiserror::Error)]

@@ -130,6 +130,10 @@ impl ReadModel {
         self.products.values().map(|entry| &entry.0)
     }
 
+    pub fn presence(&self, device_id: DeviceId) -> Option<Presence> {
+        self.devices.get(&device_id).map(|entry| entry.presence)
+    }
+
     fn device_facts(&self, id: DeviceId, entry: &DeviceEntry) -> Option<DeviceFacts> {
         Some(DeviceFacts {
             id,

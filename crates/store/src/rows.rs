@@ -14,11 +14,14 @@ use crate::dialect::Dialect;
 /// 64 rows of 20 columns stay far below either driver's limit of parameters.
 const CHUNKS: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
-/// `before`, then `($1, $2, …), (…)` for as many rows as there are, then `after`.
+/// `verb` and `before`, then `($1, $2, …), (…)` for as many rows as there are, then `after`.
 ///
 /// For SQLite the parameters have no numbers: to it `$1` is a name, and finding the names of so many
 /// costs more than inserting the rows. Neither `before` nor `after` may have parameters of its own.
+/// And a row that breaks a constraint fails the statement without undoing the rows before it (`OR
+/// FAIL`): being able to undo them cost a tenth, and our transaction is undone as a whole.
 pub(crate) struct ManyRows {
+    verb: &'static str,
     before: &'static str,
     columns: usize,
     after: &'static str,
@@ -29,8 +32,9 @@ pub(crate) struct ManyRows {
 type Texts = [OnceLock<Arc<str>>; CHUNKS.len()];
 
 impl ManyRows {
-    pub const fn new(before: &'static str, columns: usize, after: &'static str) -> Self {
+    pub const fn new(verb: &'static str, before: &'static str, columns: usize, after: &'static str) -> Self {
         Self {
+            verb,
             before,
             columns,
             after,
@@ -75,7 +79,17 @@ impl ManyRows {
             format!("({})", parameters.join(", "))
         };
         let rows: Vec<_> = (0..rows).map(row).collect();
-        format!("{}{}{}", self.before, rows.join(", "), self.after)
+        let or_fail = match dialect {
+            Dialect::Sqlite => " OR FAIL",
+            Dialect::Postgres => "",
+        };
+        format!(
+            "{}{or_fail} {}{}{}",
+            self.verb,
+            self.before,
+            rows.join(", "),
+            self.after
+        )
     }
 }
 
@@ -85,7 +99,7 @@ mod tests {
 
     #[test]
     fn every_row_is_in_just_one_chunk_and_in_order() {
-        let many = ManyRows::new("INSERT INTO t VALUES ", 2, "");
+        let many = ManyRows::new("INSERT", "INTO t VALUES ", 2, "");
         for count in 0..200 {
             let rows: Vec<usize> = (0..count).collect();
             let chunks: Vec<&[usize]> = many
@@ -99,8 +113,10 @@ mod tests {
 
     #[test]
     fn parameters_are_numbered_through_where_numbers_cost_nothing() {
-        let many = ManyRows::new("VALUES ", 2, " x");
-        assert_eq!(many.written(Dialect::Postgres, 2), "VALUES ($1, $2), ($3, $4) x");
-        assert_eq!(many.written(Dialect::Sqlite, 2), "VALUES (?, ?), (?, ?) x");
+        let many = ManyRows::new("INSERT", "INTO t VALUES ", 2, " x");
+        let postgres = "INSERT INTO t VALUES ($1, $2), ($3, $4) x";
+        assert_eq!(many.written(Dialect::Postgres, 2), postgres);
+        let sqlite = "INSERT OR FAIL INTO t VALUES (?, ?), (?, ?) x";
+        assert_eq!(many.written(Dialect::Sqlite, 2), sqlite);
     }
 }

@@ -19,6 +19,7 @@ use crate::db::{Lane, Shared};
 use crate::dialect::Dialect;
 use crate::error::StoreError;
 use crate::faults::{FaultPoint, pass};
+use crate::journal::{Jot, write_jot};
 use crate::read_model::Change;
 
 /// A connection of one of the two drivers, borrowed for one statement or a few.
@@ -132,6 +133,7 @@ pub struct Tx {
     now: Timestamp,
     changes: Vec<Change>,
     acts: Vec<Act>,
+    jot: Option<Jot<'static>>,
 }
 
 impl Tx {
@@ -143,6 +145,7 @@ impl Tx {
             now,
             changes: Vec::new(),
             acts: Vec::new(),
+            jot: None,
         }
     }
 
@@ -165,6 +168,12 @@ impl Tx {
     /// Becomes part of this instance's audit chain with the commit.
     pub fn audit(&mut self, act: Act) {
         self.acts.push(act);
+    }
+
+    /// What waits in the journal from this commit on. Once in a transaction.
+    pub(crate) async fn jot(&mut self, jot: &Jot<'_>) -> Result<(), StoreError> {
+        self.jot = Some(write_jot(self.link(), jot).await?);
+        Ok(())
     }
 
     /// Commits, and answers only when the read model agrees.
@@ -190,6 +199,7 @@ impl Tx {
             mut lane,
             shared,
             changes,
+            jot,
             ..
         } = self;
         if let Err(fault) = pass(&*shared.faults, FaultPoint::BeforeCommit) {
@@ -203,11 +213,18 @@ impl Tx {
                 if head.is_some() {
                     lane.head = head;
                 }
+                lane.tail.filed();
+                shared.nothing_waits();
+                if let Some(jot) = jot {
+                    lane.tail.add(jot);
+                    shared.something_waits();
+                }
                 shared.apply(changes);
                 Ok(())
             }
             uncertain => {
                 lane.head = None;
+                lane.tail.doubt();
                 shared.distrust_model();
                 // While the lane is still ours, so that nobody is answered from an old model. If
                 // even this fails, the next reader of the model tries again before it reads.

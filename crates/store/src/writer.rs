@@ -5,13 +5,17 @@
 //! of the disk is the next batch. The queue is bounded; when it is full, callers are told so.
 
 mod batch;
+mod in_flight;
+mod jotted;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use self::batch::Batch;
+use self::in_flight::InFlight;
 use crate::db::Shared;
 use crate::error::StoreError;
 use crate::ledger::{IntentRecorded, NewCommand, OutcomeRecorded, Refusal, Settlement};
@@ -19,6 +23,9 @@ use crate::telemetry::{Arrivals, EventFate};
 
 /// The most entries of one commit: a bound for memory and for the time that one answer waits.
 const BATCH_MAX: usize = 1024;
+
+/// After so long without news, what waits in the journal goes to its tables.
+const FILE_AFTER: Duration = Duration::from_secs(1);
 
 /// What can be handed to the writer. A closed list: each kind has its statement in `batch`.
 pub(crate) enum Entry {
@@ -109,19 +116,29 @@ impl<T, A> Asked<T, A> {
 
 async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<Entry>, stop: Arc<Notify>) {
     let mut taken = Vec::with_capacity(BATCH_MAX);
+    let mut in_flight = InFlight::default();
     loop {
         tokio::select! {
             count = queue.recv_many(&mut taken, BATCH_MAX) => match count {
-                0 => return,
+                0 => return file(&shared).await,
                 count => {
                     metrics::histogram!("ostler_commit_entries").record(count as f64);
                     metrics::gauge!("ostler_writer_queue").set(queue.len() as f64);
                     let began = tokio::time::Instant::now();
-                    Batch::of(taken.drain(..)).write(&shared).await;
+                    Batch::of(taken.drain(..)).write(&shared, &mut in_flight).await;
                     metrics::histogram!("ostler_commit_seconds").record(began.elapsed());
                 }
             },
+            () = tokio::time::sleep(FILE_AFTER), if shared.waits() => file(&shared).await,
             () = stop.notified() => queue.close(),
         }
+    }
+}
+
+/// If it cannot be done now, the next to read or write has it done.
+async fn file(shared: &Arc<Shared>) {
+    if let Err(error) = shared.file_tail().await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "what waits in the journal could not be filed");
     }
 }

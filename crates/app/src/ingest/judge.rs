@@ -89,10 +89,10 @@ pub(super) struct Origin {
 
 impl Origin {
     /// The event as it is stored, with the points that the product's declaration reads out of it.
-    pub fn telemetry(&self, event: &CloudEvent, entropy: &dyn Entropy) -> NewEvent {
+    pub fn telemetry(&self, event: CloudEvent, entropy: &dyn Entropy) -> NewEvent {
         let declaration = &self.product.declaration;
         let identity = event.identity();
-        let event = without_nul(event.clone()).scrubbed(&declaration.keep);
+        let event = without_nul(event).scrubbed(&declaration.keep);
         let (time, time_source, points) = read_points(declaration, &event, self.received_at);
         NewEvent {
             id: EventId::draw(self.received_at, entropy),
@@ -272,7 +272,7 @@ mod tests {
     fn every_matching_mapping_contributes_at_its_own_time() {
         let at = NOW.millis() - 5000;
         let told = origin().telemetry(
-            &event(Some(SOURCE), "t/b", &format!(r#"{{"at":{at},"a":1,"b":"x"}}"#)),
+            event(Some(SOURCE), "t/b", &format!(r#"{{"at":{at},"a":1,"b":"x"}}"#)),
             &Zero,
         );
         assert_eq!(
@@ -302,8 +302,9 @@ mod tests {
         ) {
             let event = CloudEvent { published_at: Timestamp::from_millis(published), ..event(Some(SOURCE), &name, &data) };
             let Kind::OfDevice { event, .. } = Kind::of(event, NOW) else { return Ok(()) };
-            let told = origin().telemetry(&event, &Zero);
-            prop_assert_eq!(told.identity, event.identity());
+            let identity = event.identity();
+            let told = origin().telemetry(event, &Zero);
+            prop_assert_eq!(told.identity, identity);
             let texts = [Some(&told.name), told.data.as_ref()];
             prop_assert!(texts.into_iter().flatten().all(|text| !text.contains(NUL)));
             prop_assert!(told.time <= NOW + AHEAD_MAX);

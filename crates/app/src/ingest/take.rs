@@ -10,6 +10,7 @@ use super::doors::OpenDoor;
 use super::judge::{Kind, Origin};
 use super::registration::RegistrationError;
 use crate::App;
+use crate::settle::may_confirm;
 
 /// What came in at the hook's door.
 #[derive(Debug)]
@@ -37,8 +38,10 @@ impl From<StoreError> for DeliveryError {
     }
 }
 
-/// Events of our devices, as far as they may settle a command once they are durable.
-struct Accepted {
+/// An event that may settle a command once it is durable, if it is new.
+struct Confirming {
+    /// Which of the delivery's events it is.
+    place: usize,
     origin: Origin,
     event: CloudEvent,
 }
@@ -55,8 +58,7 @@ pub(super) struct Arrival {
 #[derive(Default)]
 pub(super) struct Judged {
     arrivals: Arrivals,
-    /// In the order of `arrivals.events`.
-    accepted: Vec<Accepted>,
+    confirming: Vec<Confirming>,
     pub heartbeat: bool,
 }
 
@@ -156,52 +158,61 @@ impl App {
             door,
             received_at,
         };
-        judged.arrivals.events.push(origin.telemetry(&event, &*self.entropy));
-        judged.accepted.push(Accepted { origin, event });
+        let arrivals = &mut judged.arrivals;
+        if may_confirm(&origin.product, &event.name) {
+            arrivals.fates_matter = true;
+            judged.confirming.push(Confirming {
+                place: arrivals.events.len(),
+                origin: origin.clone(),
+                event: event.clone(),
+            });
+        }
+        arrivals.events.push(origin.telemetry(event, &*self.entropy));
         Ok(())
     }
 
     /// Makes it durable; may be refused when too much is waiting.
     async fn keep(&self, judged: Judged) -> Result<(), StoreError> {
-        let Judged { arrivals, accepted, .. } = judged;
+        let Judged {
+            arrivals, confirming, ..
+        } = judged;
         if arrivals.is_empty() {
             return Ok(());
         }
         count_rejections(&arrivals.rejections);
         let waited_since = self.clock.instant();
         let fates = self.store.record_arrivals(arrivals).await?;
-        self.after_commit(waited_since, accepted, &fates).await;
+        self.after_commit(waited_since, confirming, &fates).await;
         Ok(())
     }
 
     /// The same at the stream's door: waits for room instead of refusing, for nobody repeats it.
     pub(super) async fn keep_streamed(&self, judged: Judged) -> Result<(), StoreError> {
-        let Judged { arrivals, accepted, .. } = judged;
+        let Judged {
+            arrivals, confirming, ..
+        } = judged;
         if arrivals.is_empty() {
             return Ok(());
         }
         count_rejections(&arrivals.rejections);
         let waited_since = self.clock.instant();
         let fates = self.store.record_streamed(arrivals).await?;
-        self.after_commit(waited_since, accepted, &fates).await;
+        self.after_commit(waited_since, confirming, &fates).await;
         Ok(())
     }
 
-    /// Counts, and lets what is new settle commands. The delivery is durable whatever happens here.
-    async fn after_commit(&self, waited_since: std::time::Instant, accepted: Vec<Accepted>, fates: &[EventFate]) {
+    /// Lets what is new settle commands. The delivery is durable whatever happens here.
+    async fn after_commit(&self, waited_since: std::time::Instant, confirming: Vec<Confirming>, fates: &[EventFate]) {
         let waited = self.clock.instant().saturating_duration_since(waited_since);
         metrics::histogram!("ostler_ingest_commit_seconds").record(waited);
-        for (Accepted { origin, event }, fate) in accepted.into_iter().zip(fates) {
-            match fate {
-                EventFate::KnownBefore => count(origin.door, "duplicate"),
-                EventFate::Stored => {
-                    count(origin.door, "stored");
-                    let settled = self.settle_by_event(origin.device_id, &origin.product, &event, origin.received_at);
-                    if let Err(error) = settled.await {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::warn!(error, device.id = %origin.device_id, "an event could not settle commands");
-                    }
-                }
+        let new = confirming
+            .into_iter()
+            .filter(|confirming| fates.get(confirming.place) == Some(&EventFate::Stored));
+        for Confirming { origin, event, .. } in new {
+            let settled = self.settle_by_event(origin.device_id, &origin.product, &event, origin.received_at);
+            if let Err(error) = settled.await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, device.id = %origin.device_id, "an event could not settle commands");
             }
         }
     }

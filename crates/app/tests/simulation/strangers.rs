@@ -97,9 +97,10 @@ async fn ways_of(life: &Life, device_id: DeviceId) -> Vec<(&'static str, String,
     ways
 }
 
-/// What was passed, once also that is written which is written after the answer.
+/// What was passed, once also that is written which is written after the answer, and has found its
+/// place.
 async fn quiet(life: &Life) -> Vec<Passage> {
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     life.faults.take_passed()
 }
 

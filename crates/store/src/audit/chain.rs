@@ -41,10 +41,9 @@ pub(crate) async fn chains(link: Link<'_>) -> Result<Vec<ChainId>, StoreError> {
     Ok(rows.into_iter().map(|(Text(chain_id),)| chain_id).collect())
 }
 
-pub(crate) async fn new_chain(link: Link<'_>, entropy: &dyn Entropy, now: Timestamp) -> Result<ChainId, StoreError> {
-    let chain_id = ChainId::draw(now, entropy);
+pub(crate) async fn begin_chain(link: Link<'_>, chain_id: ChainId, now: Timestamp) -> Result<(), StoreError> {
     execute!(link, sqlx::query(NEW_CHAIN).bind(Text(chain_id)).bind(Millis(now)));
-    Ok(chain_id)
+    Ok(())
 }
 
 /// The oldest chain, for a database that only one process extends; a first one if there is none.
@@ -53,9 +52,35 @@ pub(crate) async fn adopt_chain(
     entropy: &dyn Entropy,
     now: Timestamp,
 ) -> Result<ChainId, StoreError> {
-    match chains(link.again()).await?.first() {
-        Some(chain_id) => Ok(*chain_id),
-        None => new_chain(link, entropy, now).await,
+    if let Some(chain_id) = chains(link.again()).await?.first() {
+        return Ok(*chain_id);
+    }
+    let chain_id = ChainId::draw(now, entropy);
+    begin_chain(link, chain_id, now).await?;
+    Ok(chain_id)
+}
+
+/// The entry that follows a head.
+pub(crate) struct ChainEntry {
+    pub previous: ChainHash,
+    /// The chain's head, once this is committed.
+    pub head: ChainHead,
+    pub at: Timestamp,
+    pub body: String,
+}
+
+impl ChainEntry {
+    /// With acts that have no details (see [`Act::with_detail`]).
+    pub fn after(head: &ChainHead, chain_id: ChainId, acts: &[Act], at: Timestamp) -> Self {
+        let body = serde_json::to_string(acts).expect("an act is names and text");
+        let seq = head.seq + 1;
+        let hash = head.hash.extend(chain_id, seq, at, &body);
+        Self {
+            previous: head.hash,
+            head: ChainHead { seq, hash },
+            at,
+            body,
+        }
     }
 }
 
@@ -72,23 +97,21 @@ pub(crate) async fn append(
         None => read_head(link.again(), shared.chain_id).await?,
     };
     let (acts, details) = split(acts, &*shared.entropy);
-    let body = serde_json::to_string(&acts).expect("an act is names and text");
-    let seq = head.seq + 1;
-    let hash = head.hash.extend(shared.chain_id, seq, now, &body);
+    let entry = ChainEntry::after(&head, shared.chain_id, &acts, now);
     execute!(
         link.again(),
         sqlx::query(EXTEND)
             .bind(Text(shared.chain_id))
-            .bind(seq)
+            .bind(entry.head.seq)
             .bind(Millis(now))
-            .bind(head.hash.0.to_vec())
-            .bind(hash.0.to_vec())
-            .bind(body)
+            .bind(entry.previous.0.to_vec())
+            .bind(entry.head.hash.0.to_vec())
+            .bind(entry.body)
     );
     if !details.is_empty() {
-        write_details(link, shared.chain_id, seq, &details).await?;
+        write_details(link, shared.chain_id, entry.head.seq, &details).await?;
     }
-    Ok(ChainHead { seq, hash })
+    Ok(entry.head)
 }
 
 async fn read_head(link: Link<'_>, chain_id: ChainId) -> Result<ChainHead, StoreError> {

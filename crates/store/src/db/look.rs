@@ -6,6 +6,7 @@
 
 use std::str::FromStr as _;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -17,6 +18,7 @@ use ostler_core::time::Timestamp;
 
 use super::{Db, Lane, OpenError, Shared, Store, StoreOptions, scheme, sqlite};
 use crate::dialect::Dialect;
+use crate::journal::Tail;
 use crate::product_cache::ProductCache;
 use crate::writer::Writer;
 
@@ -43,7 +45,8 @@ impl Store {
             chain_id: ChainId::draw(now, &*options.entropy),
             entropy: options.entropy,
             products: ProductCache::default(),
-            lane: Arc::new(Mutex::new(Lane::default())),
+            lane: Lane::new(Tail::Unused),
+            waits: AtomicBool::new(false),
             model: None,
             claim: Mutex::new(None),
         });

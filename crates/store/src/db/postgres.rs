@@ -1,7 +1,7 @@
 //! PostgreSQL: how its connections are set, and which audit chain is this instance's.
 
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -13,8 +13,9 @@ use ostler_core::port::Entropy;
 use ostler_core::time::Timestamp;
 
 use super::{Claim, Db, Lane, OpenError, Shared, StoreOptions};
-use crate::audit::{chains, new_chain};
+use crate::audit::{begin_chain, chains};
 use crate::error::StoreError;
+use crate::journal::Tail;
 use crate::migrate::migrate_postgres;
 use crate::product_cache::ProductCache;
 use crate::tx::Link;
@@ -82,7 +83,8 @@ pub(super) async fn open(url: &str, options: StoreOptions, now: Timestamp) -> Re
         entropy: options.entropy,
         chain_id,
         products: ProductCache::default(),
-        lane: Arc::new(Mutex::new(Lane::default())),
+        lane: Lane::new(Tail::Unused),
+        waits: AtomicBool::new(false),
         model: None,
         claim: Mutex::new(Some(Claim::Pg(Box::new(ChainClaim { connection: first })))),
     })
@@ -100,13 +102,13 @@ async fn claim_chain(
             return Ok(chain_id);
         }
     }
-    let chain_id = new_chain(Link::Pg(connection), entropy, now).await?;
-    // Should another instance have been quicker to claim what we made, it is welcome to it.
-    if try_claim(connection, chain_id).await? {
-        Ok(chain_id)
-    } else {
-        Err(StoreError::inconsistent("the new audit chain"))
+    // Claimed before it can be seen: another instance that starts now would take it for one that is free.
+    let chain_id = ChainId::draw(now, entropy);
+    if !try_claim(connection, chain_id).await? {
+        return Err(StoreError::inconsistent("the new audit chain"));
     }
+    begin_chain(Link::Pg(connection), chain_id, now).await?;
+    Ok(chain_id)
 }
 
 async fn try_claim(connection: &mut PgConnection, chain_id: ChainId) -> Result<bool, StoreError> {

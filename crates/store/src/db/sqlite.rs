@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -13,6 +13,7 @@ use ostler_core::time::Timestamp;
 
 use super::{Claim, Db, Lane, OpenError, Shared, StoreOptions};
 use crate::audit::adopt_chain;
+use crate::journal::Tail;
 use crate::lock::InstallationLock;
 use crate::migrate::migrate_sqlite;
 use crate::product_cache::ProductCache;
@@ -79,7 +80,8 @@ pub(super) async fn open(url: &str, options_given: StoreOptions, now: Timestamp)
         entropy: options_given.entropy,
         chain_id,
         products: ProductCache::default(),
-        lane: Arc::new(Mutex::new(Lane::default())),
+        lane: Lane::new(Tail::InDoubt),
+        waits: AtomicBool::new(true),
         model: Some(Model::untrusted()),
         claim: Mutex::new(Some(Claim::Sqlite(lock))),
     })

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use ostler_core::id::DeviceId;
 use ostler_core::policy::Presence;
 use ostler_core::time::Timestamp;
@@ -49,7 +51,8 @@ impl FromStr for PresenceWord {
 }
 
 /// That a device was heard of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "HeardRow", from = "HeardRow")]
 pub struct Heard {
     pub device_id: DeviceId,
     /// What it was said to be, and as of when.
@@ -77,10 +80,11 @@ const HEARD: Pair = json_rows!(
   RETURNING device_id, state"
 );
 
-#[derive(serde::Serialize)]
+#[derive(Serialize, Deserialize)]
 struct HeardRow {
     device_id: DeviceId,
-    state: String,
+    #[serde(with = "crate::value::spelled")]
+    state: PresenceWord,
     at: i64,
     last_heard_at: Option<i64>,
 }
@@ -132,9 +136,20 @@ impl From<Heard> for HeardRow {
     fn from(heard: Heard) -> Self {
         Self {
             device_id: heard.device_id,
-            state: PresenceWord(heard.presence).to_string(),
+            state: PresenceWord(heard.presence),
             at: heard.at.millis(),
             last_heard_at: heard.last_heard_at.map(Timestamp::millis),
+        }
+    }
+}
+
+impl From<HeardRow> for Heard {
+    fn from(row: HeardRow) -> Self {
+        Self {
+            device_id: row.device_id,
+            presence: row.state.0,
+            at: Timestamp::from_millis(row.at),
+            last_heard_at: row.last_heard_at.map(Timestamp::from_millis),
         }
     }
 }

@@ -89,6 +89,10 @@ pub struct Command {
 }
 
 impl NewCommand {
+    pub(crate) fn intent_act(&self, salt: &[u8; 16]) -> Act {
+        self.act("command.intent", self.right.map_or("", Right::rule), salt)
+    }
+
     /// The act that the audit chain remembers: ids, and a digest where the argument may be erased.
     pub(super) fn act(&self, name: &'static str, rule: &str, salt: &[u8; 16]) -> Act {
         let act = Act::new(name, self.by.actor())

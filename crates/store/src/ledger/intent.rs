@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use ostler_core::command::{CommandState, RefusedBy};
 use ostler_core::id::{ClientId, CommandId, CustomerId, DeviceId};
 use ostler_core::name::FunctionName;
-use ostler_core::policy::Right;
 use ostler_core::port::random_bytes;
 use ostler_core::time::Timestamp;
 
@@ -73,7 +72,8 @@ impl Store {
         scope: KeyScope<'_>,
         now: Timestamp,
     ) -> Result<Option<Command>, StoreError> {
-        let mut conn = self.read().await?;
+        // Commands with a key are never journaled.
+        let mut conn = self.read_filed().await?;
         by_key(conn.link(), scope, now).await
     }
 
@@ -134,10 +134,7 @@ pub(crate) async fn write_intents(
     }
     for (index, command) in commands.iter().enumerate() {
         match &answers[index] {
-            IntentRecorded::Recorded => {
-                let rule = command.right.map_or("", Right::rule);
-                tx.audit(command.act("command.intent", rule, &salts[index]));
-            }
+            IntentRecorded::Recorded => tx.audit(command.intent_act(&salts[index])),
             IntentRecorded::CoolingDown { .. } => {
                 tx.audit(command.act("command.refused", "cooling-down", &salts[index]));
             }
@@ -169,7 +166,7 @@ async fn insert_rows(tx: &mut Tx, commands: &[&NewCommand], salts: &[[u8; 16]]) 
     let rows: Vec<_> = commands
         .iter()
         .zip(salts)
-        .map(|(command, salt)| command.row(CommandState::Accepted, command.right.map_or("", Right::rule), salt))
+        .map(|(command, salt)| command.intent_row(salt))
         .collect();
     insert_commands(tx.link(), &rows).await
 }

@@ -4,8 +4,9 @@ use ostler_core::command::{CommandState, RefusedBy};
 use ostler_core::port::random_bytes;
 
 use super::command::NewCommand;
-use super::insert::insert_commands;
+use super::insert::{CommandRow, insert_commands};
 use crate::Store;
+use crate::audit::Act;
 use crate::error::StoreError;
 use crate::tx::Tx;
 use crate::writer::Entry;
@@ -26,6 +27,20 @@ impl Store {
     }
 }
 
+impl Refusal {
+    pub(crate) fn row(&self, salt: &[u8; 16]) -> CommandRow<'_> {
+        let state = CommandState::Refused {
+            by: RefusedBy::Policy,
+            at: self.command.created_at,
+        };
+        self.command.row(state, self.rule, salt)
+    }
+
+    pub(crate) fn act(&self, salt: &[u8; 16]) -> Act {
+        self.command.act("command.refused", self.rule, salt)
+    }
+}
+
 pub(crate) async fn write_refusals(tx: &mut Tx, refusals: &[Refusal]) -> Result<(), StoreError> {
     if refusals.is_empty() {
         return Ok(());
@@ -34,17 +49,11 @@ pub(crate) async fn write_refusals(tx: &mut Tx, refusals: &[Refusal]) -> Result<
     let rows: Vec<_> = refusals
         .iter()
         .zip(&salts)
-        .map(|(Refusal { command, rule }, salt)| {
-            let state = CommandState::Refused {
-                by: RefusedBy::Policy,
-                at: command.created_at,
-            };
-            command.row(state, rule, salt)
-        })
+        .map(|(refusal, salt)| refusal.row(salt))
         .collect();
     insert_commands(tx.link(), &rows).await?;
-    for (Refusal { command, rule }, salt) in refusals.iter().zip(&salts) {
-        tx.audit(command.act("command.refused", rule, salt));
+    for (refusal, salt) in refusals.iter().zip(&salts) {
+        tx.audit(refusal.act(salt));
     }
     Ok(())
 }

@@ -115,6 +115,8 @@ pub struct Rejection {
 pub struct Arrivals {
     pub events: Vec<NewEvent>,
     pub rejections: Vec<Rejection>,
+    /// Whether it matters to the caller which events are new.
+    pub fates_matter: bool,
 }
 
 impl Arrivals {
@@ -135,6 +137,8 @@ impl Arrivals {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventFate {
     Stored,
+    /// Durable. Whether it had come in before shows later; the caller had said that it does not matter.
+    Journaled,
     /// It had come in before, by this door or another; nothing was changed.
     KnownBefore,
 }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use ostler_core::time::Timestamp;
+use tokio::sync::OwnedMutexGuard;
 
+use super::in_flight::InFlight;
+use super::jotted::Jotted;
 use super::{Asked, Entry};
-use crate::db::Shared;
+use crate::db::{Lane, Shared};
 use crate::error::StoreError;
 use crate::ledger::{
     IntentRecorded, NewCommand, OutcomeRecorded, Refusal, Settlement, write_intents, write_outcomes, write_refusals,
@@ -14,17 +17,17 @@ use crate::telemetry::{Arrivals, EventFate, write_arrivals};
 
 #[derive(Default)]
 pub(super) struct Batch {
-    intents: Vec<Asked<NewCommand, IntentRecorded>>,
-    outcomes: Vec<Asked<Settlement, OutcomeRecorded>>,
-    refusals: Vec<Refusal>,
-    arrivals: Vec<Asked<Arrivals, Vec<EventFate>>>,
+    pub intents: Vec<Asked<NewCommand, IntentRecorded>>,
+    pub outcomes: Vec<Asked<Settlement, OutcomeRecorded>>,
+    pub refusals: Vec<Refusal>,
+    pub arrivals: Vec<Asked<Arrivals, Vec<EventFate>>>,
 }
 
 /// What became of each entry, in the order of the batch.
-struct Answers {
-    intents: Vec<IntentRecorded>,
-    outcomes: Vec<OutcomeRecorded>,
-    fates: Vec<Vec<EventFate>>,
+pub(super) struct Answers {
+    pub intents: Vec<IntentRecorded>,
+    pub outcomes: Vec<OutcomeRecorded>,
+    pub fates: Vec<Vec<EventFate>>,
 }
 
 impl Batch {
@@ -43,12 +46,12 @@ impl Batch {
 
     /// Writes all, or, if the database refuses the whole, each entry alone: what is wrong with one
     /// must not be the misfortune of those that happened to queue beside it.
-    pub async fn write(self, shared: &Arc<Shared>) {
-        match self.attempt(shared).await {
+    pub async fn write(self, shared: &Arc<Shared>, in_flight: &mut InFlight) {
+        match self.attempt(shared, in_flight).await {
             Ok(answers) => self.answer(answers),
             Err(StoreError::Database(_)) if self.len() > 1 => {
                 for alone in self.split() {
-                    match alone.attempt(shared).await {
+                    match alone.attempt(shared, in_flight).await {
                         Ok(answers) => alone.answer(answers),
                         Err(error) => alone.fail(&error),
                     }
@@ -58,8 +61,22 @@ impl Batch {
         }
     }
 
-    async fn attempt(&self, shared: &Arc<Shared>) -> Result<Answers, StoreError> {
-        let mut tx = shared.write(self.now()).await?;
+    async fn attempt(&self, shared: &Arc<Shared>, in_flight: &mut InFlight) -> Result<Answers, StoreError> {
+        let lane = shared.enter_lane().await?;
+        let written = match Jotted::of(self, &lane, shared, in_flight) {
+            Some(jotted) => jotted.commit(shared, lane, self.now()).await,
+            None => self.file(shared, lane).await,
+        };
+        match &written {
+            Ok(answers) => in_flight.follow(self, answers),
+            Err(_) => in_flight.forget(self),
+        }
+        written
+    }
+
+    /// Straight into the tables: statements judge it.
+    async fn file(&self, shared: &Arc<Shared>, lane: OwnedMutexGuard<Lane>) -> Result<Answers, StoreError> {
+        let mut tx = shared.begin(lane, self.now()).await?;
         let intents = write_intents(&mut tx, &self.intents).await?;
         let outcomes = write_outcomes(&mut tx, &self.outcomes).await?;
         write_refusals(&mut tx, &self.refusals).await?;

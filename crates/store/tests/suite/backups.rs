@@ -55,6 +55,9 @@ async fn restoring_over_a_running_or_a_newer_installation_is_refused() {
     drop(place);
 }
 
+/// SQLite's default.
+const PAGE_BYTES: usize = 4096;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_backup_is_not_restored() {
     let world = World::sqlite().await;
@@ -63,8 +66,9 @@ async fn a_damaged_backup_is_not_restored() {
     let copy = folder.join("copy.db");
     backup(&world.place.url(), &copy).await.unwrap();
     let mut bytes = std::fs::read(&copy).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 2000].fill(0xa5);
+    // A whole page: in a part of one there may be nothing.
+    let middle = bytes.len() / 2 / PAGE_BYTES * PAGE_BYTES;
+    bytes[middle..middle + PAGE_BYTES].fill(0xa5);
     std::fs::write(&copy, bytes).unwrap();
     let url = format!("sqlite:{}", folder.join("restored.db").display());
     assert!(restore(&copy, &url).await.is_err());

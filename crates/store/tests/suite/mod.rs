@@ -11,6 +11,7 @@ mod group_commit;
 mod identity;
 mod injected;
 mod instances;
+mod journal;
 mod ledger;
 mod look;
 mod migrations;

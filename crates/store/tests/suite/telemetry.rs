@@ -81,7 +81,8 @@ impl World {
         self.store
             .record_arrivals(Arrivals {
                 events,
-                rejections: Vec::new(),
+                fates_matter: true,
+                ..Arrivals::default()
             })
             .await
             .unwrap()
@@ -293,11 +294,11 @@ on_both! {
     async fn rejections_are_bounded_per_product(world) {
         let product_id = world.product("thermostat").await;
         let other = world.product("vehicle").await;
-        let kept = Arrivals { events: Vec::new(), rejections: vec![world.rejection(other, 0)] };
+        let kept = Arrivals { rejections: vec![world.rejection(other, 0)], ..Arrivals::default() };
         world.store.record_arrivals(kept).await.unwrap();
         for round in 0..3 {
             let rejections = (0..500).map(|number| world.rejection(product_id, 500 * round + number)).collect();
-            world.store.record_streamed(Arrivals { events: Vec::new(), rejections }).await.unwrap();
+            world.store.record_streamed(Arrivals { rejections, ..Arrivals::default() }).await.unwrap();
         }
         let mut page = Page::first(500);
         let mut names = Vec::new();
@@ -361,7 +362,7 @@ on_both! {
         let (_, device_id) = world.thermostat().await;
         let deliveries = (0..200).map(|time| {
             let event = world.event(device_id, time, &[("t", 1.0)]);
-            world.store.record_arrivals(Arrivals { events: vec![event], rejections: Vec::new() })
+            world.store.record_arrivals(Arrivals { events: vec![event], fates_matter: true, ..Arrivals::default() })
         });
         let answers = futures_util::future::join_all(deliveries).await;
         let stored = answers.iter().filter(|answer| answer.is_ok()).count();
@@ -377,7 +378,7 @@ on_both! {
         let (_, device_id) = world.thermostat().await;
         let event = world.event(device_id, 1, &[("t", 1.0)]);
         plan.armed.store(true, Ordering::Relaxed);
-        let arrivals = Arrivals { events: vec![event.clone()], rejections: Vec::new() };
+        let arrivals = Arrivals { events: vec![event.clone()], ..Arrivals::default() };
         let lost = world.store.record_arrivals(arrivals).await;
         assert!(matches!(lost, Err(StoreError::CommitUnknown(_))), "{lost:?}");
         let again = NewEvent { id: EventId::draw(NOW, &*world.entropy), ..event };
@@ -404,7 +405,7 @@ on_both! {
         let (_, device_id) = world.thermostat().await;
         let deliveries = (0..300).map(|time| {
             let event = world.event(device_id, time, &[("t", time as f64), ("u", 1.0)]);
-            world.store.record_streamed(Arrivals { events: vec![event], rejections: Vec::new() })
+            world.store.record_streamed(Arrivals { events: vec![event], fates_matter: true, ..Arrivals::default() })
         });
         for answer in futures_util::future::join_all(deliveries).await {
             assert_eq!(answer.unwrap(), [EventFate::Stored]);

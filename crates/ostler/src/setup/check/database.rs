@@ -204,8 +204,8 @@ mod tests {
             newer: newer.iter().map(|name| (*name).to_owned()).collect(),
         };
         judge_schema(&standing(&[], &[], &["0099_later"])).unwrap();
-        let old = judge_schema(&standing(&["0004_history"], &[], &[])).unwrap_err();
-        assert!(old.detail.contains("0004_history") && old.hint.unwrap().contains("ostler migrate"));
+        let old = judge_schema(&standing(&["0005_history"], &[], &[])).unwrap_err();
+        assert!(old.detail.contains("0005_history") && old.hint.unwrap().contains("ostler migrate"));
         assert!(
             judge_schema(&standing(&[], &["0001_registry"], &[]))
                 .unwrap_err()

@@ -1,0 +1,283 @@
+//! On SQLite: what hot commits bring is durable as one row each, and is filed in its own tables
+//! later, many commits at once.
+//!
+//! SQLite's log takes whole pages. An event or a command touches some pages that nothing else in its
+//! commit touches: written at once, they cost more than all the rest of a request; filed hundreds
+//! together, they are shared. What waits is in memory, too (the [`Tail`]), and has been filed before
+//! anybody reads or begins a transaction, so nobody sees a difference. Nothing is journaled that a
+//! statement has to judge, or that changes what the read model says.
+
+use std::collections::HashMap;
+
+use ostler_core::id::CommandId;
+use ostler_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use sqlx::SqliteConnection;
+
+use crate::audit::{Act, ChainEntry};
+use crate::db::{Lane, Shared};
+use crate::error::StoreError;
+use crate::faults::{FaultPoint, pass};
+use crate::ledger::{CommandRow, OutcomeRow, insert_commands, settle_commands};
+use crate::telemetry::{EventRow, write_events};
+use crate::tx::{Link, Tx, execute, on};
+use crate::value::{Millis, Text};
+
+/// So many rows are filed at once: enough that pages are shared, few enough that a commit which
+/// files them keeps nobody waiting.
+const FILED_AT_ONCE: usize = 256;
+
+/// One hop to SQLite's thread for the whole transaction, where each statement of its own would cost
+/// two switches of threads.
+const JOT: &str = "
+    BEGIN IMMEDIATE;
+    INSERT INTO journal (seq, body) VALUES (?, ?);
+    COMMIT";
+const JOT_WITH_ACTS: &str = "
+    BEGIN IMMEDIATE;
+    INSERT INTO journal (seq, body) VALUES (?, ?);
+    INSERT INTO audit_entry (chain_id, seq, at, prev_hash, hash, body) VALUES (?, ?, ?, ?, ?, ?);
+    COMMIT";
+const FIRST: &str = "INSERT INTO journal (seq, body) VALUES (1, $1)";
+const JOURNAL: &str = "SELECT body FROM journal ORDER BY seq";
+const CLEAR: &str = "DELETE FROM journal";
+
+/// What the journal holds, as far as this process knows. Guarded by the lane.
+#[derive(Debug)]
+pub(crate) enum Tail {
+    /// PostgreSQL, or a database that is only looked at.
+    Unused,
+    /// Only the journal itself can say: at the start, after a commit whose answer was lost, and
+    /// while a transaction files it.
+    InDoubt,
+    Known(Waiting),
+}
+
+/// What is durable and not filed.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    jots: i64,
+    commands: Vec<CommandRow<'static>>,
+    places: HashMap<CommandId, usize>,
+    /// Of commands that have been filed.
+    outcomes: Vec<OutcomeRow<'static>>,
+    events: Vec<EventRow<'static>>,
+}
+
+/// What one commit brings; as JSON, the body of its row.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Jot<'a> {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<CommandRow<'a>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outcomes: Vec<OutcomeRow<'a>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventRow<'a>>,
+}
+
+impl Tail {
+    pub fn nothing() -> Self {
+        Self::Known(Waiting::default())
+    }
+
+    /// What to file. Until that is committed, only the journal can say.
+    pub fn take(&mut self) -> Self {
+        match self {
+            Self::Unused => Self::Unused,
+            Self::Known(waiting) if waiting.is_empty() => Self::nothing(),
+            Self::InDoubt | Self::Known(_) => std::mem::replace(self, Self::InDoubt),
+        }
+    }
+
+    /// All of it was filed.
+    pub fn filed(&mut self) {
+        if !matches!(self, Self::Unused) {
+            *self = Self::nothing();
+        }
+    }
+
+    pub fn doubt(&mut self) {
+        if !matches!(self, Self::Unused) {
+            *self = Self::InDoubt;
+        }
+    }
+
+    pub fn is_filed(&self) -> bool {
+        match self {
+            Self::Unused => true,
+            Self::InDoubt => false,
+            Self::Known(waiting) => waiting.is_empty(),
+        }
+    }
+
+    pub fn is_used(&self) -> bool {
+        !matches!(self, Self::Unused)
+    }
+
+    pub fn has_room_for(&self, jot: &Jot<'_>) -> bool {
+        match self {
+            Self::Unused | Self::InDoubt => false,
+            Self::Known(waiting) => waiting.rows() + jot.rows() <= FILED_AT_ONCE,
+        }
+    }
+
+    /// It is durable now.
+    pub fn add(&mut self, jot: Jot<'_>) {
+        match self {
+            Self::Unused | Self::InDoubt => {}
+            Self::Known(waiting) => waiting.add(jot),
+        }
+    }
+}
+
+impl Jot<'_> {
+    fn rows(&self) -> usize {
+        self.commands.len() + self.outcomes.len() + self.events.len()
+    }
+
+    fn into_owned(self) -> Jot<'static> {
+        Jot {
+            commands: self.commands.into_iter().map(CommandRow::into_owned).collect(),
+            outcomes: self.outcomes.into_iter().map(OutcomeRow::into_owned).collect(),
+            events: self.events.into_iter().map(EventRow::into_owned).collect(),
+        }
+    }
+
+    fn body(&self) -> String {
+        serde_json::to_string(self).expect("rows are text and numbers")
+    }
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.jots == 0
+    }
+
+    fn rows(&self) -> usize {
+        self.commands.len() + self.outcomes.len() + self.events.len()
+    }
+
+    fn add(&mut self, jot: Jot<'_>) {
+        self.jots += 1;
+        let Jot {
+            commands,
+            outcomes,
+            events,
+        } = jot.into_owned();
+        for command in commands {
+            self.places.insert(command.id(), self.commands.len());
+            self.commands.push(command);
+        }
+        for outcome in outcomes {
+            match self.places.get(&outcome.command_id()) {
+                Some(place) => self.commands[*place].settle(outcome),
+                None => self.outcomes.push(outcome),
+            }
+        }
+        self.events.extend(events);
+    }
+}
+
+/// Makes a jot and its acts durable. The caller holds the lane and knows its chain's head.
+///
+/// Nobody may cancel this: half-way, the connection is inside a transaction.
+pub(crate) async fn jot(
+    shared: &Shared,
+    lane: &mut Lane,
+    jot: Jot<'_>,
+    acts: Vec<Act>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (Tail::Known(waiting), Some(connection)) = (&mut lane.tail, shared.writing_connection().await?) else {
+        return Err(StoreError::inconsistent("a jot without a journal"));
+    };
+    let entry = lane
+        .head
+        .as_ref()
+        .filter(|_| !acts.is_empty())
+        .map(|head| ChainEntry::after(head, shared.chain_id, &acts, now));
+    let body = jot.body();
+    pass(&*shared.faults, FaultPoint::BeforeCommit)?;
+    let mut connection = connection;
+    let written = write(&mut connection, waiting.jots + 1, body, entry.as_ref(), shared).await;
+    let lost = written.is_ok() && shared.faults.strikes(FaultPoint::CommitLost);
+    match written {
+        Ok(()) if !lost => {
+            waiting.add(jot);
+            if let Some(entry) = entry {
+                lane.head = Some(entry.head);
+            }
+            shared.something_waits();
+            Ok(())
+        }
+        // The transaction was still open: nothing of it is durable.
+        Err(error) if rolled_back(&mut connection).await => Err(error.into()),
+        uncertain => {
+            lane.head = None;
+            lane.tail.doubt();
+            shared.something_waits();
+            Err(StoreError::CommitUnknown(uncertain.err().map(std::sync::Arc::new)))
+        }
+    }
+}
+
+async fn write(
+    connection: &mut SqliteConnection,
+    seq: i64,
+    body: String,
+    entry: Option<&ChainEntry>,
+    shared: &Shared,
+) -> Result<(), sqlx::Error> {
+    let query = match entry {
+        None => sqlx::query(JOT).bind(seq).bind(body),
+        Some(entry) => sqlx::query(JOT_WITH_ACTS)
+            .bind(seq)
+            .bind(body)
+            .bind(Text(shared.chain_id))
+            .bind(entry.head.seq)
+            .bind(Millis(entry.at))
+            .bind(entry.previous.0.to_vec())
+            .bind(entry.head.hash.0.to_vec())
+            .bind(entry.body.as_str()),
+    };
+    query.execute(connection).await.map(drop)
+}
+
+/// Fails where no transaction is open, so it tells whether one was.
+async fn rolled_back(connection: &mut SqliteConnection) -> bool {
+    sqlx::raw_sql("ROLLBACK").execute(connection).await.is_ok()
+}
+
+/// The journal's first row, in a transaction that has filed those before.
+pub(crate) async fn write_jot(link: Link<'_>, jot: &Jot<'_>) -> Result<Jot<'static>, StoreError> {
+    execute!(link, sqlx::query(FIRST).bind(jot.body()));
+    Ok(jot.clone().into_owned())
+}
+
+/// Moves what waits to its tables. It has moved when the transaction commits.
+pub(crate) async fn file(tx: &mut Tx, tail: Tail) -> Result<(), StoreError> {
+    let waiting = match tail {
+        Tail::Unused => return Ok(()),
+        Tail::InDoubt => read(tx).await?,
+        Tail::Known(waiting) => waiting,
+    };
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    metrics::histogram!("ostler_journal_filed_rows").record(waiting.rows() as f64);
+    insert_commands(tx.link(), &waiting.commands).await?;
+    settle_commands(tx.link(), &waiting.outcomes).await?;
+    write_events(tx, &waiting.events).await?;
+    execute!(tx.link(), sqlx::query(CLEAR));
+    Ok(())
+}
+
+async fn read(tx: &mut Tx) -> Result<Waiting, StoreError> {
+    let bodies: Vec<(String,)> = on!(tx.link(), |db| sqlx::query_as(JOURNAL).fetch_all(&mut *db).await?);
+    let mut waiting = Waiting::default();
+    for (body,) in bodies {
+        let jot = serde_json::from_str(&body).map_err(|error| StoreError::unreadable("the journal", error))?;
+        waiting.add(jot);
+    }
+    Ok(waiting)
+}

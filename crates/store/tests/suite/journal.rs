@@ -1,0 +1,242 @@
+//! The journal of SQLite: what waits in it is durable, and nobody can tell that it waits.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ostler_core::command::CommandState;
+use ostler_core::event::CloudEvent;
+use ostler_core::id::{DeviceId, EventId};
+use ostler_core::interval::IntervalSet;
+use ostler_core::mapping::{Point, PointValue, TimeSource};
+use ostler_core::policy::Presence;
+use ostler_store::{
+    Arrivals, Command, CommandFilter, Door, EventFate, FaultPoint, Heard, IntentRecorded, NewEvent, NewPoint,
+    OutcomeRecorded, Page, Settlement, Store, StoreError, StoreOptions, StoredEvent, StoredPoint,
+};
+use ostler_testkit::Scratch;
+
+use super::world::{Armed, Counting, NOW, Place, World, later, options};
+
+/// The files as a crash would leave them now.
+async fn crashed(world: &World) -> (Store, Scratch) {
+    let Place::Sqlite(scratch) = &world.place else {
+        panic!("PostgreSQL has no journal")
+    };
+    let copy = Scratch::new();
+    for file in ["ostler.db", "ostler.db-wal"] {
+        std::fs::copy(scratch.path().join(file), copy.path().join(file)).unwrap();
+    }
+    let url = format!("sqlite:{}", copy.path().join("ostler.db").display());
+    let store = Store::open(&url, options(&Arc::new(Counting::default())), NOW).await;
+    (store.unwrap(), copy)
+}
+
+async fn waiting(path: &Path) -> i64 {
+    use sqlx::Connection as _;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).read_only(true);
+    let mut db = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    let (count,) = sqlx::query_as("SELECT COUNT(*) FROM journal")
+        .fetch_one(&mut db)
+        .await
+        .unwrap();
+    count
+}
+
+fn event(world: &World, device_id: DeviceId, number: u64, value: f64) -> NewEvent {
+    let data = format!("{{\"t\":{value}}}");
+    let published = CloudEvent {
+        source: None,
+        name: "thermostat/state".into(),
+        data: Some(data.clone()),
+        published_at: later(number),
+        vendor_event_id: None,
+    };
+    NewEvent {
+        id: EventId::draw(NOW, &*world.entropy),
+        device_id,
+        identity: published.identity(),
+        name: published.name,
+        data: Some(data),
+        vendor_event_id: None,
+        door: Door::Hook,
+        published_at: later(number),
+        received_at: later(number + 5),
+        time: later(number),
+        time_source: TimeSource::Device,
+        points: vec![NewPoint {
+            time: later(number),
+            point: Point {
+                key: "t".parse().unwrap(),
+                value: PointValue::Number(value),
+            },
+        }],
+        heard: Some(Heard {
+            device_id,
+            presence: Presence::Online,
+            at: later(number),
+            last_heard_at: Some(later(number)),
+        }),
+    }
+}
+
+async fn deliver(store: &Store, event: NewEvent, fates_matter: bool) -> Vec<EventFate> {
+    let arrivals = Arrivals {
+        events: vec![event],
+        fates_matter,
+        ..Arrivals::default()
+    };
+    store.record_arrivals(arrivals).await.unwrap()
+}
+
+fn answered(command: &ostler_store::NewCommand, return_value: i32) -> Settlement {
+    Settlement {
+        command_id: command.id,
+        state: CommandState::Answered {
+            return_value: Some(return_value),
+            at: later(9),
+        },
+        sent_at: Some(later(8)),
+        at: later(9),
+    }
+}
+
+/// Everything that a reader can see of it.
+async fn seen(store: &Store, device_id: DeviceId) -> (Vec<StoredPoint>, Vec<StoredEvent>, Vec<Command>) {
+    let always: IntervalSet = [ostler_core::interval::Interval::ALWAYS].into_iter().collect();
+    let key = "t".parse().unwrap();
+    let points = store.points(device_id, &key, &always, Page::first(500)).await.unwrap();
+    let events = store.events(device_id, &always, Page::first(500)).await.unwrap();
+    let commands = store
+        .commands(CommandFilter::default(), Page::first(500))
+        .await
+        .unwrap();
+    (points.items, events.items, commands.items)
+}
+
+/// An odd number in binary: read back from a decimal it may differ in its last bit.
+fn odd(number: u64) -> f64 {
+    20.0 + (number as f64) / 7.0
+}
+
+/// A device whose presence is known, so that its events wait.
+async fn live_device(world: &World) -> DeviceId {
+    let (_, device_id, _) = world.held_device().await;
+    let first = deliver(&world.store, event(world, device_id, 1, 0.1), false).await;
+    assert_eq!(first, [EventFate::Stored], "it changes what policy judges by");
+    device_id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p7_what_waits_survives_a_crash() {
+    let world = World::sqlite().await;
+    let device_id = live_device(&world).await;
+    for number in 2..40 {
+        let fates = deliver(&world.store, event(&world, device_id, number, odd(number)), false).await;
+        assert_eq!(fates, [EventFate::Journaled]);
+    }
+    let commands: Vec<_> = (0..5).map(|_| world.command(device_id)).collect();
+    for command in &commands {
+        let recorded = world.store.record_intent(command.clone()).await.unwrap();
+        assert_eq!(recorded, IntentRecorded::Recorded);
+    }
+    for command in &commands[1..] {
+        let recorded = world.store.record_outcome(answered(command, 7)).await.unwrap();
+        assert_eq!(recorded, OutcomeRecorded::Recorded);
+    }
+    let (copy, files) = crashed(&world).await;
+    let Place::Sqlite(scratch) = &world.place else {
+        unreachable!()
+    };
+    assert!(waiting(&scratch.path().join("ostler.db")).await > 0, "nothing waited");
+    assert_eq!(waiting(&files.path().join("ostler.db")).await, 0);
+    assert_eq!(seen(&copy, device_id).await, seen(&world.store, device_id).await);
+    let (points, events, found) = seen(&copy, device_id).await;
+    assert_eq!((points.len(), events.len(), found.len()), (39, 39, 5));
+    assert_eq!(points[2].value, PointValue::Number(odd(3)), "to the last bit");
+    assert_eq!(found.iter().filter(|command| command.state.is_settled()).count(), 4);
+    copy.verify_audit().await.unwrap().unwrap();
+    assert!(copy.model_agrees().await.unwrap());
+    for command in &commands[1..] {
+        let again = world.store.record_outcome(answered(command, 8)).await.unwrap();
+        assert_eq!(again, OutcomeRecorded::SettledBefore);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waited_is_seen_as_if_it_had_been_written_at_once() {
+    let (waits, written) = (World::sqlite().await, World::sqlite().await);
+    let mut all = Vec::new();
+    for (world, at_once) in [(&waits, false), (&written, true)] {
+        let device_id = live_device(world).await;
+        let mut numbers = Vec::new();
+        for step in 0..900_u64 {
+            // Repetitions, and points that come late and come again with another value.
+            let number = 2 + (step * 37) % 300;
+            let value = odd(number + step / 400);
+            deliver(&world.store, event(world, device_id, number, value), at_once).await;
+            if step % 3 == 0 {
+                let command = world.command(device_id);
+                world.store.record_intent(command.clone()).await.unwrap();
+                if at_once || step % 2 == 0 {
+                    drop(world.store.read().await.unwrap());
+                }
+                world
+                    .store
+                    .record_outcome(answered(&command, step as i32))
+                    .await
+                    .unwrap();
+                numbers.push(step);
+            }
+        }
+        let (points, events, commands) = seen(&world.store, device_id).await;
+        assert_eq!(commands.len(), numbers.len().min(500));
+        assert!(world.store.model_agrees().await.unwrap());
+        world.store.verify_audit().await.unwrap().unwrap();
+        let events: Vec<_> = events
+            .into_iter()
+            .map(|event| (event.time, event.name, event.data))
+            .collect();
+        // Their ids are drawn, and so is their order.
+        let mut states: Vec<_> = commands
+            .into_iter()
+            .map(|command| (command.state, command.sent_at))
+            .collect();
+        states.sort_by_key(|(state, _)| format!("{state:?}"));
+        all.push((points, events, states));
+    }
+    assert_eq!(all[0].0, all[1].0);
+    assert_eq!(all[0].1.len(), all[1].1.len());
+    assert_eq!(all[0].2, all[1].2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jot_whose_answer_was_lost_is_found_in_the_journal() {
+    let faults = Arc::new(Armed::default());
+    let plan = Arc::clone(&faults);
+    let world = World::with(Place::sqlite(), |options| StoreOptions {
+        faults: plan,
+        ..options
+    })
+    .await;
+    let device_id = live_device(&world).await;
+    let [before, lost, never] = [2, 3, 4].map(|number| event(&world, device_id, number, odd(number)));
+    deliver(&world.store, before, false).await;
+
+    faults.arm(&[FaultPoint::CommitLost]);
+    let arrivals = |event| Arrivals {
+        events: vec![event],
+        ..Arrivals::default()
+    };
+    let answer = world.store.record_arrivals(arrivals(lost.clone())).await;
+    assert!(matches!(answer, Err(StoreError::CommitUnknown(_))), "{answer:?}");
+    faults.arm(&[FaultPoint::BeforeCommit]);
+    let answer = world.store.record_arrivals(arrivals(never)).await;
+    assert!(matches!(answer, Err(StoreError::Injected(_))), "{answer:?}");
+    let again = NewEvent {
+        id: EventId::draw(NOW, &*world.entropy),
+        ..lost
+    };
+    assert_eq!(deliver(&world.store, again, true).await, [EventFate::KnownBefore]);
+    let (points, events, _) = seen(&world.store, device_id).await;
+    assert_eq!((points.len(), events.len()), (3, 3));
+}
