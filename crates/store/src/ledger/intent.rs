@@ -72,9 +72,12 @@ impl Store {
         scope: KeyScope<'_>,
         now: Timestamp,
     ) -> Result<Option<Command>, StoreError> {
-        // Commands with a key are never journaled.
-        let mut conn = self.read_filed().await?;
-        by_key(conn.link(), scope, now).await
+        // A command with a key is never journaled, but its outcome may be.
+        let filed = by_key(self.read_filed().await?.link(), scope, now).await?;
+        match filed {
+            Some(command) if !command.state.is_settled() => by_key(self.read().await?.link(), scope, now).await,
+            settled_or_none => Ok(settled_or_none),
+        }
     }
 
     /// Forgets keys that are a day old. A job's work; nothing waits for it.
