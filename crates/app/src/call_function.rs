@@ -75,7 +75,7 @@ impl App {
         caller: &Caller,
         request: CallRequest,
     ) -> Result<CallAnswer, CallFunctionError> {
-        if let Some(answer) = self.replay(caller, &request, self.clock.now()).await? {
+        if let Some(answer) = self.replay(caller, &request).await? {
             return Ok(answer);
         }
         let (facts, slot) = self.call_facts(caller, &request).await?;
@@ -155,16 +155,16 @@ impl App {
             }
         }
         let wait = request.wait;
-        let undertaking = Undertaking {
+        let undertaking = Arc::new(Undertaking {
             command,
             caller: caller.clone(),
             request,
-        };
-        let carried_out = Arc::clone(self).carry_out(undertaking.clone(), allowed);
+        });
+        let carried_out = Arc::clone(self).carry_out(Arc::clone(&undertaking), allowed);
         let running = self.tasks.undertakings.spawn(carried_out);
         match wait {
-            Wait::ForAcceptance => Ok(CallAnswer::of(undertaking.command)),
-            Wait::ForOutcome => self.await_outcome(undertaking.command, running).await,
+            Wait::ForAcceptance => Ok(CallAnswer::of(undertaking.command.clone())),
+            Wait::ForOutcome => self.await_outcome(&undertaking, running).await,
         }
     }
 
