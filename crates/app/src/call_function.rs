@@ -61,7 +61,7 @@ pub enum CallFunctionError {
     Store(#[from] StoreError),
 }
 
-/// A call that policy allowed, with the permit that proves it.
+/// A call that policy allowed, with the permit that proves it. Handed on boxed, from future to future.
 struct Allowed {
     permit: CallPermit,
     /// Held while the call may depart or is under way.
@@ -105,7 +105,14 @@ impl App {
         Ok((facts, slot))
     }
 
-    fn allow(&self, permit: CallPermit, slot: Slot, facts: &Facts, caller: &Caller, command_id: CommandId) -> Allowed {
+    fn allow(
+        &self,
+        permit: CallPermit,
+        slot: Slot,
+        facts: &Facts,
+        caller: &Caller,
+        command_id: CommandId,
+    ) -> Box<Allowed> {
         slot.judged(Judged {
             ticket: Arc::clone(permit.ticket()),
             basis: Basis {
@@ -119,11 +126,11 @@ impl App {
             .device
             .as_ref()
             .map_or(Presence::Unknown, |device| device.presence);
-        Allowed {
+        Box::new(Allowed {
             permit,
             _slot: slot,
             presence,
-        }
+        })
     }
 
     /// Makes the intent durable; only then may anything leave (P5, P6).
@@ -132,7 +139,7 @@ impl App {
         caller: &Caller,
         request: CallRequest,
         mut intent: NewCommand,
-        allowed: Allowed,
+        allowed: Box<Allowed>,
     ) -> Result<CallAnswer, CallFunctionError> {
         intent.right = Some(allowed.permit.right());
         intent.cool_down = allowed.permit.cool_down();

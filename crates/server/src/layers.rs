@@ -110,7 +110,6 @@ impl Framing {
         let address = ClientAddress::of(request, &state.frame().trusted_proxies);
         let slot = RateSlot::default();
         let extensions = request.extensions_mut();
-        extensions.insert(id);
         extensions.insert(address);
         extensions.insert(slot.clone());
 

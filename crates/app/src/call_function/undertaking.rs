@@ -47,16 +47,15 @@ impl App {
     pub(super) async fn carry_out(
         self: Arc<Self>,
         undertaking: Arc<Undertaking>,
-        allowed: Allowed,
+        allowed: Box<Allowed>,
     ) -> Result<CallAnswer, StoreError> {
-        let attempted = self.attempt(&undertaking, allowed).await;
-        let at = self.clock.now();
         let Attempted {
             state,
             sent_at,
             retry_after,
             denied,
-        } = attempted;
+        } = self.attempt(&undertaking, allowed).await;
+        let at = self.clock.now();
         let recorded = self
             .record(Settlement {
                 command_id: undertaking.command.id,
@@ -86,7 +85,7 @@ impl App {
         match tokio::time::timeout(self.settings.call_deadline, running).await {
             Ok(Ok(answer)) => Ok(answer?),
             // The task panicked: what it did is not known.
-            Ok(Err(_)) | Err(_) => self.give_up_waiting(&undertaking.command).await,
+            Ok(Err(_)) | Err(_) => Box::pin(self.give_up_waiting(&undertaking.command)).await,
         }
     }
 
@@ -96,8 +95,7 @@ impl App {
         Ok(CallAnswer::of(self.present(command).await?))
     }
 
-    async fn attempt(&self, undertaking: &Undertaking, allowed: Allowed) -> Attempted {
-        let mut allowed = allowed;
+    async fn attempt(&self, undertaking: &Undertaking, mut allowed: Box<Allowed>) -> Attempted {
         for _ in 0..JUDGED_AT_MOST {
             if self.is_known_offline(&allowed) {
                 return self.not_departed(CallOutcome::DeviceOffline);
@@ -122,7 +120,7 @@ impl App {
     }
 
     /// The rights may have changed while the first permit waited: they are read again.
-    async fn judge_again(&self, undertaking: &Undertaking) -> Result<Allowed, Attempted> {
+    async fn judge_again(&self, undertaking: &Undertaking) -> Result<Box<Allowed>, Attempted> {
         let Undertaking {
             command,
             caller,
