@@ -61,7 +61,7 @@ pub enum CallFunctionError {
     Store(#[from] StoreError),
 }
 
-/// A call that policy allowed, with the permit that proves it.
+/// A call that policy allowed, with the permit that proves it. Handed on boxed, from future to future.
 struct Allowed {
     permit: CallPermit,
     /// Held while the call may depart or is under way.
@@ -75,7 +75,7 @@ impl App {
         caller: &Caller,
         request: CallRequest,
     ) -> Result<CallAnswer, CallFunctionError> {
-        if let Some(answer) = self.replay(caller, &request, self.clock.now()).await? {
+        if let Some(answer) = self.replay(caller, &request).await? {
             return Ok(answer);
         }
         let (facts, slot) = self.call_facts(caller, &request).await?;
@@ -105,7 +105,14 @@ impl App {
         Ok((facts, slot))
     }
 
-    fn allow(&self, permit: CallPermit, slot: Slot, facts: &Facts, caller: &Caller, command_id: CommandId) -> Allowed {
+    fn allow(
+        &self,
+        permit: CallPermit,
+        slot: Slot,
+        facts: &Facts,
+        caller: &Caller,
+        command_id: CommandId,
+    ) -> Box<Allowed> {
         slot.judged(Judged {
             ticket: Arc::clone(permit.ticket()),
             basis: Basis {
@@ -119,11 +126,11 @@ impl App {
             .device
             .as_ref()
             .map_or(Presence::Unknown, |device| device.presence);
-        Allowed {
+        Box::new(Allowed {
             permit,
             _slot: slot,
             presence,
-        }
+        })
     }
 
     /// Makes the intent durable; only then may anything leave (P5, P6).
@@ -132,7 +139,7 @@ impl App {
         caller: &Caller,
         request: CallRequest,
         mut intent: NewCommand,
-        allowed: Allowed,
+        allowed: Box<Allowed>,
     ) -> Result<CallAnswer, CallFunctionError> {
         intent.right = Some(allowed.permit.right());
         intent.cool_down = allowed.permit.cool_down();
@@ -155,16 +162,16 @@ impl App {
             }
         }
         let wait = request.wait;
-        let undertaking = Undertaking {
+        let undertaking = Arc::new(Undertaking {
             command,
             caller: caller.clone(),
             request,
-        };
-        let carried_out = Arc::clone(self).carry_out(undertaking.clone(), allowed);
+        });
+        let carried_out = Arc::clone(self).carry_out(Arc::clone(&undertaking), allowed);
         let running = self.tasks.undertakings.spawn(carried_out);
         match wait {
-            Wait::ForAcceptance => Ok(CallAnswer::of(undertaking.command)),
-            Wait::ForOutcome => self.await_outcome(undertaking.command, running).await,
+            Wait::ForAcceptance => Ok(CallAnswer::of(undertaking.command.clone())),
+            Wait::ForOutcome => self.await_outcome(&undertaking, running).await,
         }
     }
 

@@ -6,10 +6,12 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::port::{Entropy, random_bytes};
+use crate::text::{Ascii, Parsed};
 use crate::time::Timestamp;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,15 +23,32 @@ pub struct InvalidId {
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const SUFFIX_LEN: usize = 26;
 
-fn encode(uuid: Uuid) -> [u8; SUFFIX_LEN] {
+/// Three letters, an underscore, the suffix.
+const LEN: usize = 3 + 1 + SUFFIX_LEN;
+
+fn written(prefix: &'static str, uuid: Uuid) -> Ascii<LEN> {
     let value = uuid.as_u128();
-    let mut text = [0; SUFFIX_LEN];
-    for (index, character) in text.iter_mut().enumerate() {
+    let mut text = [b'_'; LEN];
+    text[..3].copy_from_slice(prefix.as_bytes());
+    for (index, character) in text[LEN - SUFFIX_LEN..].iter_mut().enumerate() {
         let shift = 5 * (SUFFIX_LEN - 1 - index);
         *character = ALPHABET[((value >> shift) & 0x1f) as usize];
     }
-    text
+    Ascii(text)
 }
+
+const NO_DIGIT: u8 = 0xff;
+
+/// The value of each letter of the alphabet, by its byte.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < ALPHABET.len() {
+        digits[ALPHABET[value] as usize] = value as u8;
+        value += 1;
+    }
+    digits
+};
 
 fn decode(text: &[u8]) -> Option<Uuid> {
     // 26 characters hold 130 bits: the first may only carry three.
@@ -38,8 +57,11 @@ fn decode(text: &[u8]) -> Option<Uuid> {
     }
     let mut value: u128 = 0;
     for character in text {
-        let digit = ALPHABET.iter().position(|letter| letter == character)?;
-        value = (value << 5) | digit as u128;
+        let digit = DIGITS[usize::from(*character)];
+        if digit == NO_DIGIT {
+            return None;
+        }
+        value = (value << 5) | u128::from(digit);
     }
     Some(Uuid::from_u128(value))
 }
@@ -67,10 +89,7 @@ macro_rules! id_type {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let suffix = encode(self.0);
-                let suffix = std::str::from_utf8(&suffix).expect("the alphabet is ASCII");
-                f.write_str(concat!($prefix, "_"))?;
-                f.write_str(suffix)
+                f.write_str(written($prefix, self.0).as_str())
             }
         }
 
@@ -93,14 +112,13 @@ macro_rules! id_type {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(written($prefix, self.0).as_str())
             }
         }
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                deserializer.deserialize_str(Parsed::new())
             }
         }
     };
@@ -146,7 +164,7 @@ id_type!(RejectedEventId, "rej");
 
 /// A Device ID as the Particle cloud issues it: 24 hexadecimal digits, lower case.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CloudDeviceId(Box<str>);
+pub struct CloudDeviceId(Arc<str>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 24 hexadecimal digits")]

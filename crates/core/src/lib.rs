@@ -26,4 +26,5 @@ pub mod registration;
 pub mod scope;
 pub mod secret;
 pub mod staff;
+mod text;
 pub mod time;

@@ -105,7 +105,10 @@ impl FromStr for CloudProduct {
 impl CloudProduct {
     /// `/v1/products/{product}`, from where everything else of the product is reached.
     pub(crate) fn path(&self) -> ApiPath {
-        ApiPath(String::from("/v1/products")).segment(&self.0)
+        // Room for what follows: a path that grew word by word was copied five times.
+        let mut path = String::with_capacity(128);
+        path.push_str("/v1/products");
+        ApiPath(path).segment(&self.0)
     }
 }
 

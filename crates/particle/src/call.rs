@@ -74,13 +74,16 @@ impl Connection {
                 retry_after: self.limit_remaining(),
             },
             CallReply::Uncertain => CallOutcome::Unknown,
-            CallReply::NotFound => CallOutcome::Refused(self.what_was_not_found(device).await),
-            CallReply::TokenRefused => match self.renew(token).await {
+            // What is rare is boxed: every call would carry its future along.
+            CallReply::NotFound => CallOutcome::Refused(Box::pin(self.what_was_not_found(device)).await),
+            CallReply::TokenRefused => match Box::pin(self.renew(token)).await {
                 Renewal::Renewed => JUDGE_AGAIN,
                 Renewal::Failed(Unready::CredentialRejected) => CallOutcome::Refused(CloudRefusal::CredentialRejected),
                 Renewal::Failed(unready) => unready.into(),
             },
-            CallReply::Silent if self.was_offline(device, answer, departed_at).await => CallOutcome::DeviceOffline,
+            CallReply::Silent if Box::pin(self.was_offline(device, answer, departed_at)).await => {
+                CallOutcome::DeviceOffline
+            }
             CallReply::Silent => CallOutcome::Unknown,
         }
     }

@@ -182,11 +182,12 @@ impl Connection {
         let answer = answer.unwrap_or(Err(Lost::Deadline));
         match &answer {
             Ok(answer) => {
+                let now = self.clock.instant();
                 request.purpose.count_answer(answer.status);
                 if let Some(date) = answer.date() {
-                    self.cloud_clock.observe(date, departed_at, self.clock.instant());
+                    self.cloud_clock.observe(date, departed_at, now);
                 }
-                self.learn(answer.status, answer.retry_after(), &token, pass);
+                self.learn(answer.status, answer.retry_after(), &token, pass, now);
             }
             Err(lost) => self.learn_of_loss(*lost, request.purpose, departed_at, pass),
         }
@@ -208,15 +209,15 @@ impl Connection {
             Ok(stream) => {
                 let head = &stream.response;
                 request.purpose.count_answer(head.status());
-                self.learn(head.status(), answer::retry_after(head.headers()), &token, pass);
+                let now = self.clock.instant();
+                self.learn(head.status(), answer::retry_after(head.headers()), &token, pass, now);
             }
             Err(lost) => self.learn_of_loss(*lost, request.purpose, departed_at, pass),
         }
         stream
     }
 
-    fn learn(&self, status: http::StatusCode, asked: Option<Duration>, token: &Token, pass: Pass<'_>) {
-        let now = self.clock.instant();
+    fn learn(&self, status: http::StatusCode, asked: Option<Duration>, token: &Token, pass: Pass<'_>, now: Instant) {
         match status.as_u16() {
             429 | 529 => {
                 self.gate.limited(now, asked, &*self.entropy);

@@ -1,11 +1,13 @@
 //! Requests to the cloud, and how they are counted. What they mean stands where they are made.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Full;
+use metrics::Counter;
 use serde::Serialize;
 
 use crate::address::ApiPath;
@@ -55,32 +57,75 @@ impl Purpose {
         }
     }
 
-    fn count(self, class: &'static str) {
-        metrics::counter!("ostler_cloud_requests_total", "purpose" => self.as_str(), "class" => class).increment(1);
-    }
-
     pub(crate) fn count_answer(self, status: StatusCode) {
         self.count(match status.as_u16() {
-            200..=299 => "2xx",
-            300..=399 => "3xx",
-            429 | 529 => "limited",
-            400..=499 => "4xx",
-            500..=599 => "5xx",
-            _ => "other",
+            200..=299 => Class::Success,
+            300..=399 => Class::Redirection,
+            429 | 529 => Class::Limited,
+            400..=499 => Class::ClientError,
+            500..=599 => Class::ServerError,
+            _ => Class::Other,
         });
     }
 
     pub(crate) fn count_lost(self, lost: Lost) {
         self.count(match lost {
-            Lost::NeverLeft => "never-left",
-            Lost::AfterDeparture => "lost",
-            Lost::TooLarge => "too-large",
-            Lost::Deadline => "deadline",
+            Lost::NeverLeft => Class::NeverLeft,
+            Lost::AfterDeparture => Class::Lost,
+            Lost::TooLarge => Class::TooLarge,
+            Lost::Deadline => Class::Deadline,
         });
     }
 
     pub(crate) fn count_no_connection(self) {
-        self.count("no-connection");
+        self.count(Class::NoConnection);
+    }
+
+    fn count(self, class: Class) {
+        static COUNTERS: [[OnceLock<Counter>; CLASSES]; PURPOSES] =
+            [const { [const { OnceLock::new() }; CLASSES] }; PURPOSES];
+        // Looked up once: making up the name of a series costs more than all else that is counted here.
+        let counter = COUNTERS[self as usize][class as usize].get_or_init(
+            || metrics::counter!("ostler_cloud_requests_total", "purpose" => self.as_str(), "class" => class.as_str()),
+        );
+        counter.increment(1);
+    }
+}
+
+/// How a request ended, as metrics name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Success,
+    Redirection,
+    Limited,
+    ClientError,
+    ServerError,
+    Other,
+    NeverLeft,
+    Lost,
+    TooLarge,
+    Deadline,
+    NoConnection,
+}
+
+const PURPOSES: usize = Purpose::Team as usize + 1;
+const CLASSES: usize = Class::NoConnection as usize + 1;
+
+impl Class {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "2xx",
+            Self::Redirection => "3xx",
+            Self::Limited => "limited",
+            Self::ClientError => "4xx",
+            Self::ServerError => "5xx",
+            Self::Other => "other",
+            Self::NeverLeft => "never-left",
+            Self::Lost => "lost",
+            Self::TooLarge => "too-large",
+            Self::Deadline => "deadline",
+            Self::NoConnection => "no-connection",
+        }
     }
 }
 

@@ -11,12 +11,11 @@ use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
 use ostler_app::identity::AuthenticateError;
 use ostler_core::caller::{Caller, Principal};
-use ostler_core::id::{CustomerId, StaffId};
 use ostler_core::scope::Scope;
 
 use crate::error::{ApiError, Refusal, from_store};
 use crate::layers::address::ClientAddress;
-use crate::layers::rate::RateSlot;
+use crate::layers::rate::{Counted, RateSlot};
 use crate::problem::{Code, Place, Problem};
 use crate::state::ServerState;
 
@@ -93,10 +92,7 @@ impl FromRequestParts<ServerState> for Caller {
         let slot = parts.extensions.get::<RateSlot>().cloned().unwrap_or_default();
         match state.app().authenticate(token).await {
             Ok(caller) => {
-                state
-                    .frame()
-                    .rates
-                    .charge_caller(&Counted::of(&caller).to_string(), &slot)?;
+                state.frame().rates.charge_caller(Counted::of(&caller), &slot)?;
                 Ok(caller)
             }
             Err(error) => {
@@ -149,29 +145,12 @@ fn insufficient_scope(scope: Scope) -> Problem {
         .header(WWW_AUTHENTICATE, challenge)
 }
 
-/// By whom requests are counted: a person over all clients, a machine by itself.
-enum Counted<'a> {
-    Customer(CustomerId),
-    Staff(StaffId),
-    Machine(&'a Caller),
-}
-
-impl<'a> Counted<'a> {
-    fn of(caller: &'a Caller) -> Self {
+impl Counted {
+    fn of(caller: &Caller) -> Self {
         match &caller.who {
             Principal::Customer(customer_id) => Self::Customer(*customer_id),
             Principal::Staff { staff_id, .. } => Self::Staff(*staff_id),
-            Principal::Machine { .. } => Self::Machine(caller),
-        }
-    }
-}
-
-impl std::fmt::Display for Counted<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Customer(id) => id.fmt(f),
-            Self::Staff(id) => id.fmt(f),
-            Self::Machine(caller) => caller.client_id.fmt(f),
+            Principal::Machine { .. } => Self::Machine(caller.client_id),
         }
     }
 }

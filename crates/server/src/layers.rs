@@ -7,101 +7,163 @@
 pub mod address;
 pub(crate) mod body;
 mod cors;
+mod deadline;
 pub mod rate;
 mod record;
+mod request_id;
 mod security;
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use ostler_core::port::random_bytes;
+use tower::{Layer, Service};
 use tracing::Instrument as _;
 
 use crate::problem::{Code, Problem};
 use crate::state::ServerState;
 use address::ClientAddress;
+use body::Oversized;
+use cors::Cors;
 use rate::RateSlot;
+use record::Record;
+
+pub use deadline::RequestDeadline;
+pub use request_id::RequestId;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// Names one request in its answer and in the log.
-#[derive(Debug, Clone)]
-pub struct RequestId(Arc<str>);
+/// How many header fields the frame adds, at most: room for them is made once.
+const FIELDS_ADDED: usize = 9;
 
-impl RequestId {
-    /// 128 random bits: an id in time order would tell how busy we are.
-    fn draw(state: &ServerState) -> Self {
-        let bits = u128::from_be_bytes(random_bytes(&*state.frame().entropy));
-        let letters = b"0123456789abcdefghjkmnpqrstvwxyz";
-        let suffix = (0..26)
-            .rev()
-            .map(|index| char::from(letters[(bits >> (5 * index)) as usize & 31]));
-        Self("req_".chars().chain(suffix).collect::<String>().into())
-    }
+/// Wraps every route and the fallbacks. A service of its own, for `axum::middleware::from_fn` would
+/// clone and box the handler's service once more for each request.
+#[derive(Clone)]
+pub struct Frame(pub ServerState);
 
-    pub fn as_str(&self) -> &str {
-        &self.0
+impl<S> Layer<S> for Frame {
+    type Service = Framed<S>;
+
+    fn layer(&self, inner: S) -> Framed<S> {
+        Framed {
+            state: self.0.clone(),
+            inner,
+        }
     }
 }
 
-/// Wraps every route and the fallbacks.
-pub async fn frame(State(state): State<ServerState>, mut request: Request, next: Next) -> Response {
-    let id = RequestId::draw(&state);
-    let address = ClientAddress::of(&request, &state.frame().trusted_proxies);
-    let slot = RateSlot::default();
-    request.extensions_mut().insert(id.clone());
-    request.extensions_mut().insert(address);
-    request.extensions_mut().insert(slot.clone());
-
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let record = record::Record::begin(&state, &id, request.method(), route);
-    let cors = cors::Cors::of(&request);
-
-    let answer = answer(&state, request, next, address, &slot, &cors)
-        .instrument(record.span())
-        .await;
-    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
-
-    let problem = render_problem(&mut response, &id);
-    let headers = response.headers_mut();
-    headers.insert(
-        X_REQUEST_ID,
-        HeaderValue::from_str(id.as_str()).expect("an id is ASCII"),
-    );
-    slot.write_fields(headers);
-    security::write_fields(headers, &state.frame().public_url);
-    cors.write_fields(&state, headers).await;
-    record.end(&state, response.status(), problem.as_deref());
-    response
+#[derive(Clone)]
+pub struct Framed<S> {
+    state: ServerState,
+    inner: S,
 }
 
-async fn answer(
-    state: &ServerState,
-    request: Request,
-    next: Next,
+impl<S> Service<Request> for Framed<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let framing = Framing::begin(&self.state, &mut request);
+        let admitted = framing.admit(request);
+        let handled = admitted.map(|request| self.inner.call(request));
+        let span = framing.record.span();
+        Box::pin(framing.end(handled).map(Ok).instrument(span))
+    }
+}
+
+/// What the frame keeps of a request until it is answered.
+struct Framing {
+    state: ServerState,
+    id: RequestId,
     address: ClientAddress,
-    slot: &RateSlot,
-    cors: &cors::Cors,
-) -> Result<Response, Problem> {
-    // Callers who show a token are charged by the extractor that looks it up.
-    if rate::is_anonymous(&request) {
-        state.frame().rates.charge_address(address, slot)?;
+    slot: RateSlot,
+    cors: Cors,
+    record: Record,
+}
+
+/// Why a request does not reach its handler.
+enum Turned {
+    Away(Problem),
+    Preflight,
+    Oversized(Oversized),
+}
+
+impl Framing {
+    fn begin(state: &ServerState, request: &mut Request) -> Self {
+        let id = RequestId::draw(&*state.frame().entropy);
+        let address = ClientAddress::of(request, &state.frame().trusted_proxies);
+        let slot = RateSlot::default();
+        let extensions = request.extensions_mut();
+        extensions.insert(address);
+        extensions.insert(slot.clone());
+
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        Self {
+            record: Record::begin(state, &id, request.method(), route),
+            cors: Cors::of(request),
+            state: state.clone(),
+            id,
+            address,
+            slot,
+        }
     }
-    if cors.is_preflight() {
-        return Ok(http::StatusCode::NO_CONTENT.into_response());
+
+    fn admit(&self, request: Request) -> Result<Request, Turned> {
+        // Callers who show a token are charged by the extractor that looks it up.
+        if rate::is_anonymous(&request) {
+            let charged = self.state.frame().rates.charge_address(self.address, &self.slot);
+            charged.map_err(Turned::Away)?;
+        }
+        if self.cors.is_preflight() {
+            return Err(Turned::Preflight);
+        }
+        body::guarded(request, self.state.limits()).map_err(Turned::Oversized)
     }
-    let request = body::guarded(request, state.limits()).await?;
-    // A panic ends its request, not the process; the hook has written where it happened.
-    AssertUnwindSafe(next.run(request))
-        .catch_unwind()
-        .await
-        .map_err(|_| Problem::internal("the handler panicked"))
+
+    async fn end<F>(self, handled: Result<F, Turned>) -> Response
+    where
+        F: Future<Output = Result<Response, Infallible>>,
+    {
+        let mut response = match handled {
+            Ok(answer) => unless_it_panics(answer).await,
+            Err(Turned::Away(problem)) => problem.into_response(),
+            Err(Turned::Preflight) => http::StatusCode::NO_CONTENT.into_response(),
+            Err(Turned::Oversized(body)) => body.discarded().await.into_response(),
+        };
+        let problem = render_problem(&mut response, &self.id);
+        let headers = response.headers_mut();
+        headers.reserve(FIELDS_ADDED);
+        headers.insert(X_REQUEST_ID, self.id.header());
+        self.slot.write_fields(headers);
+        security::write_fields(headers, &self.state.frame().public_url);
+        self.cors.write_fields(&self.state, headers).await;
+        self.record.end(&self.state, response.status(), problem.as_deref());
+        response
+    }
+}
+
+/// A panic ends its request, not the process; the hook has written where it happened.
+async fn unless_it_panics(answer: impl Future<Output = Result<Response, Infallible>>) -> Response {
+    match AssertUnwindSafe(answer).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Err(_) => Problem::internal("the handler panicked").into_response(),
+    }
 }
 
 fn render_problem(response: &mut Response, id: &RequestId) -> Option<Arc<Problem>> {
@@ -110,18 +172,6 @@ fn render_problem(response: &mut Response, id: &RequestId) -> Option<Arc<Problem
     response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
     *response.body_mut() = bytes.into();
     Some(problem)
-}
-
-/// Ends a handler that found no answer in time. For all routes but those that call devices, which
-/// keep a deadline of their own. A stream is not cut: the deadline is for the head of the answer.
-pub async fn request_deadline(State(state): State<ServerState>, request: Request, next: Next) -> Response {
-    let deadline = state.limits().request_deadline;
-    match tokio::time::timeout(deadline, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Problem::new(Code::Overloaded)
-            .retry_after(std::time::Duration::from_secs(1))
-            .into_response(),
-    }
 }
 
 /// No such route.

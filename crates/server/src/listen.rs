@@ -150,9 +150,8 @@ impl Door {
     async fn accept_loop(self: Arc<Self>, socket: TcpListener) {
         while let Some((stream, peer, room)) = self.stopping.run_until_cancelled(self.accept(&socket)).await {
             let door = self.clone();
-            let abandon = self.abandon.clone();
             self.connections.spawn(async move {
-                abandon.run_until_cancelled(door.attend(stream, peer)).await;
+                door.attend(stream, peer).await;
                 drop(room);
             });
         }
@@ -188,8 +187,8 @@ impl Door {
             None => self.talk(stream, peer).await,
             // A failed or slow handshake is the stranger's own business: nothing to report.
             Some(acceptor) => {
-                let shaken = tokio::time::timeout(self.patience.header_deadline, acceptor.accept(stream)).await;
-                if let Ok(Ok(stream)) = shaken {
+                let shaking = tokio::time::timeout(self.patience.header_deadline, acceptor.accept(stream));
+                if let Some(Ok(Ok(stream))) = self.abandon.run_until_cancelled(shaking).await {
                     self.talk(stream, peer).await;
                 }
             }
@@ -200,7 +199,11 @@ impl Door {
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
-        connection::serve(stream, peer, self.router.clone(), &self.patience, &self.stopping).await;
+        let ending = connection::Ending {
+            stopping: &self.stopping,
+            abandon: &self.abandon,
+        };
+        connection::serve(stream, peer, self.router.clone(), &self.patience, ending).await;
     }
 }
 

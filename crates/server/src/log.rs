@@ -1,10 +1,17 @@
 //! The log: lines to stderr, as text for people or JSON for machines.
 
+mod fields;
+
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::filter::ParseError;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing::Subscriber;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+use self::fields::PlainFields;
 use crate::config::{Log, LogFormat};
 
 #[derive(Debug, thiserror::Error)]
@@ -22,16 +29,30 @@ pub(crate) fn filter(level: &str) -> Result<EnvFilter, ParseError> {
 
 /// Installs the process's log.
 pub fn install(log: &Log) -> Result<(), LogError> {
-    let filter = filter(&log.level)?;
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let installed = match log.format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match log.format {
+        LogFormat::Text => lines
+            .with_ansi(std::io::stderr().is_terminal())
+            .fmt_fields(PlainFields)
+            .boxed(),
         LogFormat::Json => lines
             .json()
             .flatten_event(true)
             .with_current_span(true)
             .with_span_list(false)
-            .try_init(),
+            .boxed(),
     };
-    installed.map_err(|_| LogError::Installed)
+    let installed = tracing_subscriber::registry().with(lines).with(threshold(&log.level)?);
+    installed.try_init().map_err(|_| LogError::Installed)
+}
+
+/// Directives are looked up whenever a span is entered or left; a bare level needs none of that.
+fn threshold<S>(level: &str) -> Result<Box<dyn Layer<S> + Send + Sync>, ParseError>
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+{
+    match level.parse::<LevelFilter>() {
+        Ok(level) => Ok(level.boxed()),
+        Err(_) => Ok(filter(level)?.boxed()),
+    }
 }

@@ -9,7 +9,6 @@ mod examples;
 use std::sync::LazyLock;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -38,9 +37,8 @@ pub fn router(state: ServerState) -> Router {
 
 /// Every route, without the frame.
 pub fn routes(state: &ServerState) -> Router<ServerState> {
-    let deadline = from_fn_with_state(state.clone(), layers::request_deadline);
     let (operations, _) = prompt_operations()
-        .layer(deadline)
+        .layer(layers::RequestDeadline(state.limits().request_deadline))
         .merge(patient_operations())
         .split_for_parts();
     operations.merge(pages())
@@ -60,7 +58,7 @@ pub fn framed(routes: Router<ServerState>, state: ServerState) -> Router {
     routes
         .fallback(layers::not_found)
         .method_not_allowed_fallback(layers::method_not_allowed)
-        .layer(from_fn_with_state(state.clone(), layers::frame))
+        .layer(layers::Frame(state.clone()))
         .with_state(state)
 }
 

@@ -154,19 +154,26 @@ impl Store {
 
     /// A connection for reading, which sees everything that anybody was told is durable. On SQLite
     /// never the writer's: readers do not wait for writers.
+    ///
+    /// Boxed, as in [`Self::write`]: waiting for a connection is a future of 14 KiB (PostgreSQL's
+    /// handshake is in it), and whoever might ask the database carried it along, the hot path too,
+    /// which does not ask.
     pub async fn read(&self) -> Result<Conn, StoreError> {
-        self.shared.file_tail().await?;
-        self.shared.read().await
+        Box::pin(async {
+            self.shared.file_tail().await?;
+            self.shared.read().await
+        })
+        .await
     }
 
     /// The same for rows that never wait in the journal.
     pub(crate) async fn read_filed(&self) -> Result<Conn, StoreError> {
-        self.shared.read().await
+        Box::pin(self.shared.read()).await
     }
 
     /// Begins a write transaction. `now` becomes the time of its audit entry.
     pub async fn write(&self, now: Timestamp) -> Result<Tx, StoreError> {
-        Shared::write(&self.shared, now).await
+        Box::pin(Shared::write(&self.shared, now)).await
     }
 
     /// Waits until everything that was queued is durable, then closes all connections and lets
@@ -276,7 +283,7 @@ impl Shared {
         pass(&*self.faults, FaultPoint::Read)?;
         if model.is_distrusted() {
             let _lane = self.lane.lock().await;
-            self.trust_model().await?;
+            Box::pin(self.trust_model()).await?;
         }
         Ok(Some(model.ask(ask)))
     }

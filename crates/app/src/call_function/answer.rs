@@ -55,9 +55,11 @@ pub(super) fn accepted(intent: &NewCommand) -> Command {
 }
 
 /// The same entry once it is settled.
-pub(super) fn settled(mut command: Command, state: CommandState, sent_at: Option<Timestamp>, at: Timestamp) -> Command {
-    command.state = state;
-    command.sent_at = sent_at;
-    command.settled_at = state.is_settled().then_some(at);
-    command
+pub(super) fn settled(command: &Command, state: CommandState, sent_at: Option<Timestamp>, at: Timestamp) -> Command {
+    Command {
+        state,
+        sent_at,
+        settled_at: state.is_settled().then_some(at),
+        ..command.clone()
+    }
 }

@@ -5,7 +5,6 @@
 
 use ostler_core::caller::Caller;
 use ostler_core::secret::SecretDigest;
-use ostler_core::time::Timestamp;
 use ostler_store::{Command, KeyScope};
 
 use super::{CallAnswer, CallFunctionError, CallRequest, Wait, judged_customer};
@@ -16,7 +15,6 @@ impl App {
         &self,
         caller: &Caller,
         request: &CallRequest,
-        now: Timestamp,
     ) -> Result<Option<CallAnswer>, CallFunctionError> {
         let Some(key) = &request.idempotency_key else {
             return Ok(None);
@@ -30,7 +28,8 @@ impl App {
             function: &call.function,
             key: key.as_str(),
         };
-        let earlier = self.store.find_by_idempotency_key(scope, now).await?;
+        // Boxed: calls without a key do not carry the statement's future along.
+        let earlier = Box::pin(self.store.find_by_idempotency_key(scope, self.clock.now())).await?;
         earlier.map(|earlier| self.answer_replay(request, earlier)).transpose()
     }
 

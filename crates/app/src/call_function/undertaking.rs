@@ -1,10 +1,11 @@
 //! Carrying out a call whose intent is durable, until its outcome is durable too.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use metrics::Counter;
 use ostler_core::caller::Caller;
-use ostler_core::command::{CallOutcome, CommandState, NotSent, RefusedBy};
+use ostler_core::command::{CallOutcome, CommandState, CommandStatus, NotSent, RefusedBy};
 use ostler_core::id::CommandId;
 use ostler_core::permit::TicketState;
 use ostler_core::policy::{Denied, Presence, Right, Title, authorize_call};
@@ -27,7 +28,7 @@ const WRITE_AGAIN_AFTER: [Duration; 3] = [
     Duration::from_secs(3),
 ];
 
-#[derive(Clone)]
+/// Shared by the task that carries it out and whoever waits for the outcome.
 pub(super) struct Undertaking {
     pub command: Command,
     pub caller: Caller,
@@ -45,17 +46,16 @@ struct Attempted {
 impl App {
     pub(super) async fn carry_out(
         self: Arc<Self>,
-        undertaking: Undertaking,
-        allowed: Allowed,
+        undertaking: Arc<Undertaking>,
+        allowed: Box<Allowed>,
     ) -> Result<CallAnswer, StoreError> {
-        let attempted = self.attempt(&undertaking, allowed).await;
-        let at = self.clock.now();
         let Attempted {
             state,
             sent_at,
             retry_after,
             denied,
-        } = attempted;
+        } = self.attempt(&undertaking, allowed).await;
+        let at = self.clock.now();
         let recorded = self
             .record(Settlement {
                 command_id: undertaking.command.id,
@@ -65,10 +65,10 @@ impl App {
             })
             .await?;
         let command = match recorded {
-            OutcomeRecorded::Recorded => answer::settled(undertaking.command, state, sent_at, at),
-            OutcomeRecorded::SettledBefore => self.present(undertaking.command).await?,
+            OutcomeRecorded::Recorded => answer::settled(&undertaking.command, state, sent_at, at),
+            OutcomeRecorded::SettledBefore => self.present(&undertaking.command).await?,
         };
-        metrics::counter!("ostler_commands_total", "status" => command.state.status().as_str()).increment(1);
+        count(command.state.status());
         Ok(CallAnswer {
             command,
             retry_after,
@@ -79,24 +79,23 @@ impl App {
     /// Waits for the outcome, but not longer than a caller should. The call stays attached.
     pub(super) async fn await_outcome(
         &self,
-        command: Command,
+        undertaking: &Undertaking,
         running: JoinHandle<Result<CallAnswer, StoreError>>,
     ) -> Result<CallAnswer, CallFunctionError> {
         match tokio::time::timeout(self.settings.call_deadline, running).await {
             Ok(Ok(answer)) => Ok(answer?),
             // The task panicked: what it did is not known.
-            Ok(Err(_)) | Err(_) => self.give_up_waiting(command).await,
+            Ok(Err(_)) | Err(_) => Box::pin(self.give_up_waiting(&undertaking.command)).await,
         }
     }
 
-    async fn give_up_waiting(&self, command: Command) -> Result<CallAnswer, CallFunctionError> {
+    async fn give_up_waiting(&self, command: &Command) -> Result<CallAnswer, CallFunctionError> {
         self.settle(command.id, CallOutcome::Unknown, Some(command.created_at))
             .await?;
         Ok(CallAnswer::of(self.present(command).await?))
     }
 
-    async fn attempt(&self, undertaking: &Undertaking, allowed: Allowed) -> Attempted {
-        let mut allowed = allowed;
+    async fn attempt(&self, undertaking: &Undertaking, mut allowed: Box<Allowed>) -> Attempted {
         for _ in 0..JUDGED_AT_MOST {
             if self.is_known_offline(&allowed) {
                 return self.not_departed(CallOutcome::DeviceOffline);
@@ -111,7 +110,8 @@ impl App {
                 return self.attempted(outcome, departed.then_some(sent_at));
             }
             drop(allowed);
-            allowed = match self.judge_again(undertaking).await {
+            // Boxed, like all that is rare here: what every call carries along stays small.
+            allowed = match Box::pin(self.judge_again(undertaking)).await {
                 Ok(again) => again,
                 Err(not_again) => return not_again,
             };
@@ -120,7 +120,7 @@ impl App {
     }
 
     /// The rights may have changed while the first permit waited: they are read again.
-    async fn judge_again(&self, undertaking: &Undertaking) -> Result<Allowed, Attempted> {
+    async fn judge_again(&self, undertaking: &Undertaking) -> Result<Box<Allowed>, Attempted> {
         let Undertaking {
             command,
             caller,
@@ -204,9 +204,18 @@ impl App {
     }
 
     /// The command as the ledger has it now.
-    async fn present(&self, command: Command) -> Result<Command, StoreError> {
-        Ok(self.store.command(command.id).await?.unwrap_or(command))
+    async fn present(&self, command: &Command) -> Result<Command, StoreError> {
+        let present = Box::pin(self.store.command(command.id)).await?;
+        Ok(present.unwrap_or_else(|| command.clone()))
     }
+}
+
+fn count(status: CommandStatus) {
+    static COUNTERS: [OnceLock<Counter>; CommandStatus::ALL.len()] =
+        [const { OnceLock::new() }; CommandStatus::ALL.len()];
+    COUNTERS[status as usize]
+        .get_or_init(|| metrics::counter!("ostler_commands_total", "status" => status.as_str()))
+        .increment(1);
 }
 
 /// The intent says by which right the call leaves (P5). If that has ended and another would do, the

@@ -87,7 +87,7 @@ impl From<StatusWord> for CommandStatus {
 impl From<&Command> for StaffCommandResponse {
     fn from(command: &Command) -> Self {
         Self {
-            command: CommandResponse::from(command),
+            command: CommandResponse::from(command.clone()),
             product_id: command.product_id.map(|id| id.to_string()),
             customer_id: command.customer_id.map(|id| id.to_string()),
             client_id: command.client_id.map(|id| id.to_string()),

@@ -130,7 +130,7 @@ pub async fn call_function(
         idempotency_key: headers.idempotency_key,
         wait: headers.wait,
     };
-    answer(&state.app().call_function(&caller, request).await?)
+    answer(state.app().call_function(&caller, request).await?)
 }
 
 /// Call a function as the maker, or as one of its customers.
@@ -168,7 +168,7 @@ pub async fn staff_call_function(
         idempotency_key: headers.idempotency_key,
         wait: headers.wait,
     };
-    answer(&state.app().call_function(&caller, request).await?)
+    answer(state.app().call_function(&caller, request).await?)
 }
 
 const REASON_BYTES_MAX: usize = 500;

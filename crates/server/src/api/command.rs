@@ -6,6 +6,9 @@ use http::{HeaderValue, StatusCode};
 use ostler_app::call_function::CallAnswer;
 use ostler_app::commands::Command;
 use ostler_core::command::{CommandState, RefusedBy, UpstreamCode};
+use ostler_core::id::{CommandId, DeviceId, GrantId};
+use ostler_core::name::FunctionName;
+use ostler_core::time::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
@@ -17,12 +20,12 @@ use crate::problem::{Code, Problem};
 /// One entry of the ledger, as its caller may see it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct CommandResponse {
-    #[schema(example = "cmd_01h455vb4pex5vsknk084sn02q")]
-    command_id: String,
-    #[schema(example = "dev_01h455vb4pex5vsknk084sn02q")]
-    device_id: String,
-    #[schema(example = "setTarget")]
-    function: String,
+    #[schema(value_type = String, example = "cmd_01h455vb4pex5vsknk084sn02q")]
+    command_id: CommandId,
+    #[schema(value_type = String, example = "dev_01h455vb4pex5vsknk084sn02q")]
+    device_id: DeviceId,
+    #[schema(value_type = String, example = "setTarget")]
+    function: FunctionName,
     /// Absent once it was erased.
     #[schema(example = "21")]
     argument: Option<String>,
@@ -36,9 +39,12 @@ pub struct CommandResponse {
     decision: DecisionResponse,
     /// What happened beyond us; `null` if nothing left.
     upstream: Option<UpstreamResponse>,
-    created_at: String,
-    sent_at: Option<String>,
-    settled_at: Option<String>,
+    #[schema(value_type = String)]
+    created_at: Timestamp,
+    #[schema(value_type = Option<String>)]
+    sent_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>)]
+    settled_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -47,8 +53,8 @@ pub struct DecisionResponse {
     /// The right by which it was allowed, or the rule by which it was refused.
     #[schema(example = "grant")]
     rule: String,
-    #[schema(example = "gra_01h455vb4pex5vsknk084sn02q")]
-    grant_id: Option<String>,
+    #[schema(value_type = Option<String>, example = "gra_01h455vb4pex5vsknk084sn02q")]
+    grant_id: Option<GrantId>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -57,8 +63,8 @@ pub struct UpstreamResponse {
     code: &'static str,
 }
 
-impl From<&Command> for CommandResponse {
-    fn from(command: &Command) -> Self {
+impl From<Command> for CommandResponse {
+    fn from(command: Command) -> Self {
         let refused_by_us = matches!(
             command.state,
             CommandState::Refused {
@@ -67,21 +73,21 @@ impl From<&Command> for CommandResponse {
             }
         );
         Self {
-            command_id: command.id.to_string(),
-            device_id: command.device_id.to_string(),
-            function: command.function.to_string(),
-            argument: command.argument.clone(),
+            command_id: command.id,
+            device_id: command.device_id,
+            function: command.function,
+            argument: command.argument,
             status: command.state.status().as_str(),
             return_value: return_value(&command.state),
             decision: DecisionResponse {
                 allowed: !refused_by_us,
-                rule: command.rule.clone(),
-                grant_id: command.grant_id.map(|id| id.to_string()),
+                rule: command.rule,
+                grant_id: command.grant_id,
             },
             upstream: upstream(&command.state),
-            created_at: command.created_at.to_string(),
-            sent_at: command.sent_at.map(|at| at.to_string()),
-            settled_at: command.settled_at.map(|at| at.to_string()),
+            created_at: command.created_at,
+            sent_at: command.sent_at,
+            settled_at: command.settled_at,
         }
     }
 }
@@ -107,14 +113,14 @@ fn upstream(state: &CommandState) -> Option<UpstreamResponse> {
 }
 
 /// The HTTP answer to a call: what is proven of the command decides the status (interface.md §4).
-pub fn answer(answer: &CallAnswer) -> Result<Response, ApiError> {
+pub fn answer(answer: CallAnswer) -> Result<Response, ApiError> {
     let command = &answer.command;
     if let Some(denied) = &answer.denied {
         return Err(denied_problem(denied, Some(command.id), command.created_at).into());
     }
     let code = match command.state {
-        CommandState::Answered { .. } => return Ok(Json(CommandResponse::from(command)).into_response()),
-        CommandState::Accepted | CommandState::Sent { .. } => return Ok(accepted(command)),
+        CommandState::Answered { .. } => return Ok(Json(CommandResponse::from(answer.command)).into_response()),
+        CommandState::Accepted | CommandState::Sent { .. } => return Ok(accepted(answer.command)),
         CommandState::Refused {
             by: RefusedBy::Policy, ..
         } => Code::FunctionNotGranted,
@@ -130,10 +136,10 @@ pub fn answer(answer: &CallAnswer) -> Result<Response, ApiError> {
         CommandState::Expired { .. } | CommandState::Cancelled { .. } => Code::Conflict,
         CommandState::Unknown { .. } => Code::OutcomeUnknown,
     };
-    Err(problem(code, answer).into())
+    Err(problem(code, &answer).into())
 }
 
-fn accepted(command: &Command) -> Response {
+fn accepted(command: Command) -> Response {
     let location = HeaderValue::from_str(&format!("/v1/commands/{}", command.id));
     let headers = [
         (LOCATION, location.expect("an id is visible ASCII")),
@@ -196,7 +202,7 @@ pub mod read {
         Path(command_id): Path<CommandId>,
     ) -> Result<Json<CommandResponse>, ApiError> {
         let command = state.app().command(&caller, command_id).await?;
-        Ok(Json(CommandResponse::from(&command)))
+        Ok(Json(CommandResponse::from(command)))
     }
 
     impl Refusal for CommandError {

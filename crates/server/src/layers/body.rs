@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::config::Limits;
 use crate::extract::too_large;
@@ -24,17 +24,18 @@ use crate::problem::Problem;
 #[error("the body did not arrive in time")]
 pub struct BodyOverdue;
 
-pub(super) async fn guarded(request: Request, limits: &Limits) -> Result<Request, Problem> {
+pub(super) fn guarded(request: Request, limits: &Limits) -> Result<Request, Oversized> {
     let bytes_max = limits.body_bytes.max(limits.ingest_body_bytes);
     let declared = request
         .headers()
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if let Some(bytes) = declared.filter(|bytes| *bytes > bytes_max as u64) {
-        if bytes <= DISCARDED_BYTES_MAX {
-            discard(Timed::new(request.into_body(), limits.body_deadline)).await;
-        }
-        return Err(too_large(bytes_max));
+        let discarded = bytes <= DISCARDED_BYTES_MAX;
+        return Err(Oversized {
+            bytes_max,
+            body: discarded.then(|| Timed::new(request.into_body(), limits.body_deadline)),
+        });
     }
     if request.body().is_end_stream() {
         return Ok(request);
@@ -47,21 +48,36 @@ pub(super) async fn guarded(request: Request, limits: &Limits) -> Result<Request
 /// with it. So a body that is too large, but not absurdly so, is let through to nobody first.
 const DISCARDED_BYTES_MAX: u64 = 16 * 1_048_576;
 
-async fn discard(mut body: Timed) {
-    while let Some(Ok(_)) = body.frame().await {}
+/// A body whose length is too large for every route.
+pub(super) struct Oversized {
+    bytes_max: usize,
+    /// What is still to be let through.
+    body: Option<Timed>,
+}
+
+impl Oversized {
+    pub async fn discarded(self) -> Problem {
+        if let Some(mut body) = self.body {
+            while let Some(Ok(_)) = body.frame().await {}
+        }
+        too_large(self.bytes_max)
+    }
 }
 
 /// One deadline for the whole body: a byte now and then does not extend it.
 struct Timed {
     body: Body,
-    overdue: Pin<Box<Sleep>>,
+    overdue_at: Instant,
+    /// Set once something is waited for: most bodies are there with their head.
+    overdue: Option<Pin<Box<Sleep>>>,
 }
 
 impl Timed {
     fn new(body: Body, deadline: Duration) -> Self {
         Self {
             body,
-            overdue: Box::pin(sleep(deadline)),
+            overdue_at: Instant::now() + deadline,
+            overdue: None,
         }
     }
 }
@@ -77,7 +93,9 @@ impl HttpBody for Timed {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
+        let overdue_at = self.overdue_at;
         self.overdue
+            .get_or_insert_with(|| Box::pin(sleep_until(overdue_at)))
             .as_mut()
             .poll(context)
             .map(|()| Some(Err(BodyOverdue.into())))

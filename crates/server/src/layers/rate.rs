@@ -17,6 +17,7 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use ostler_core::id::{ClientId, CustomerId, StaffId};
 
 use super::address::ClientAddress;
 use crate::config::Limits;
@@ -30,7 +31,15 @@ type Keyed<K> = RateLimiter<K, DefaultKeyedStateStore<K>, DefaultClock, StateInf
 
 pub struct RateLimits {
     addresses: Option<Limit<IpAddr>>,
-    callers: Option<Limit<Box<str>>>,
+    callers: Option<Limit<Counted>>,
+}
+
+/// By whom requests are counted: a person over all clients, a machine by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Counted {
+    Customer(CustomerId),
+    Staff(StaffId),
+    Machine(ClientId),
 }
 
 impl RateLimits {
@@ -47,11 +56,10 @@ impl RateLimits {
             .map_or(Ok(()), |limit| limit.charge(&address.counted(), slot))
     }
 
-    /// `caller` is an id, of a customer and client or of a machine.
-    pub fn charge_caller(&self, caller: &str, slot: &RateSlot) -> Result<(), Problem> {
+    pub fn charge_caller(&self, caller: Counted, slot: &RateSlot) -> Result<(), Problem> {
         self.callers
             .as_ref()
-            .map_or(Ok(()), |limit| limit.charge(&caller.into(), slot))
+            .map_or(Ok(()), |limit| limit.charge(&caller, slot))
     }
 
     /// Forgets those whose allowance is whole again. Called once a minute: without it, memory would

@@ -33,7 +33,7 @@ impl Record {
         self.span.clone()
     }
 
-    /// The one place where a failed request is logged.
+    /// The one place where a failed request is logged, within its span.
     pub fn end(self, state: &ServerState, status: StatusCode, problem: Option<&Problem>) {
         let duration = state.frame().clock.instant().saturating_duration_since(self.began);
         state
@@ -41,7 +41,6 @@ impl Record {
             .metrics
             .request(&self.method, template(self.route.as_ref()), status, duration);
 
-        let _entered = self.span.enter();
         let (method, route) = (&self.method, template(self.route.as_ref()));
         let duration_ms = duration.as_secs_f64() * 1_000.0;
         let status = status.as_u16();

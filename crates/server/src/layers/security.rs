@@ -12,7 +12,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
 );
 
-const FIELDS: [(HeaderName, HeaderValue); 5] = [
+static FIELDS: [(HeaderName, HeaderValue); 5] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (CONTENT_SECURITY_POLICY, POLICY),
     (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
@@ -21,8 +21,8 @@ const FIELDS: [(HeaderName, HeaderValue); 5] = [
 ];
 
 pub(super) fn write_fields(headers: &mut HeaderMap, public_url: &Url) {
-    for (name, value) in FIELDS {
-        headers.entry(name).or_insert(value);
+    for (name, value) in &FIELDS {
+        headers.entry(name).or_insert_with(|| value.clone());
     }
     if public_url.scheme() == "https" {
         headers

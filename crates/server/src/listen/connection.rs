@@ -18,7 +18,7 @@ use metrics::gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
+use tower::Service as _;
 use tracing::debug;
 
 use super::Patience;
@@ -51,13 +51,17 @@ enum Ended {
     Overdue,
 }
 
-pub(super) async fn serve<S>(
-    stream: S,
-    peer: SocketAddr,
-    router: Router,
-    patience: &Patience,
-    stopping: &CancellationToken,
-) where
+/// How a connection is told that the server stops. One is watched at a time: each costs something
+/// whenever the connection wakes.
+pub(super) struct Ending<'t> {
+    /// Finish what was begun.
+    pub stopping: &'t CancellationToken,
+    /// There is no time for that any more. Comes after the other.
+    pub abandon: &'t CancellationToken,
+}
+
+pub(super) async fn serve<S>(stream: S, peer: SocketAddr, router: Router, patience: &Patience, ending: Ending<'_>)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Activity::begin(patience);
@@ -67,7 +71,8 @@ pub(super) async fn serve<S>(
         let in_progress = watched.request_began(request.version());
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
-        let answer = router.clone().oneshot(request);
+        // A router is always ready.
+        let answer = router.clone().call(request);
         async move { answer.await.map(|response| in_progress.until_end_of(response)) as Result<_, Infallible> }
     });
 
@@ -76,19 +81,21 @@ pub(super) async fn serve<S>(
     let mut alarm = pin!(tokio::time::sleep(patience.header_deadline));
 
     let attended = attend(connection.as_mut(), alarm.as_mut(), &activity);
-    let ended = match stopping.run_until_cancelled(attended).await {
-        Some(ended) => ended,
+    let ended = match ending.stopping.run_until_cancelled(attended).await {
+        Some(ended) => Some(ended),
         None => {
             connection.as_mut().graceful_shutdown();
-            attend(connection.as_mut(), alarm.as_mut(), &activity).await
+            let attended = attend(connection.as_mut(), alarm.as_mut(), &activity);
+            ending.abandon.run_until_cancelled(attended).await
         }
     };
     match ended {
-        Ended::ByItself => {}
-        Ended::Overdue => {
+        Some(Ended::ByItself) | None => {}
+        Some(Ended::Overdue) => {
             connection.as_mut().graceful_shutdown();
             // Whether the peer hears it or not, the connection ends here.
-            drop(tokio::time::timeout(FAREWELL, connection).await);
+            let farewell = tokio::time::timeout(FAREWELL, connection);
+            drop(ending.abandon.run_until_cancelled(farewell).await);
         }
     }
 }
