@@ -26,7 +26,7 @@ use crate::faults::{FaultPlan, FaultPoint, NoFaults, pass};
 use crate::lock::{InstallationLock, LockError};
 use crate::migrate::{MIGRATIONS, MigrateError, Migration};
 use crate::product_cache::ProductCache;
-use crate::read_model::{Change, Model, ReadModel};
+use crate::read_model::{Change, Model, ReadModel, load_products};
 use crate::sealed::MasterKeys;
 use crate::tx::{Conn, Held, Tx, Work};
 use crate::writer::Writer;
@@ -130,6 +130,7 @@ impl Store {
             Dialect::Postgres => postgres::open(url, options, now).await?,
         });
         shared.rebuild_model().await?;
+        shared.warm_products().await?;
         let writer = Writer::start(Arc::clone(&shared), queue);
         Ok(Self { shared, writer })
     }
@@ -231,6 +232,16 @@ impl Shared {
         let mut connection = Conn(Held::Sqlite(write.acquire().await?));
         let read = ReadModel::load(connection.link(), &self.products).await?;
         Ok(model.ask(|model| *model == read))
+    }
+
+    /// Where there is no model, the products are parsed at the start all the same: the first who asks
+    /// for a device that is known need not wait for it.
+    async fn warm_products(&self) -> Result<(), StoreError> {
+        if let Db::Pg(pool) = &self.db {
+            let mut connection = Conn(Held::Pg(pool.acquire().await?));
+            load_products(connection.link(), &self.products).await?;
+        }
+        Ok(())
     }
 
     /// Reads the model anew. The caller holds the lane, or nobody else knows this store yet.
