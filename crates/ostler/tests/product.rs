@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use ostler_testkit::Scratch;
 use serde_json::json;
 
-use crate::installation::{Installation, Said};
+use crate::installation::{Installation, Said, ostler};
 use crate::world::{self, On, on_both};
 
 const THERMOSTAT: &str = r#"
@@ -95,6 +95,45 @@ async fn what_is_wrong_is_said_with_its_place_and_an_exit_status() {
     product(&installation, &["export", "thermostat"])
         .await
         .failed("cannot be asked");
+}
+
+#[tokio::test]
+async fn the_clients_secret_comes_from_a_file_or_the_environment_and_never_from_the_command_line() {
+    let installation = Installation::new().await;
+    let _server = installation.serve();
+    let folder = Folder(Scratch::new());
+    let file = folder.file(THERMOSTAT);
+    let secret = folder.0.join("secret");
+    std::fs::write(&secret, format!("{}\n", installation.client_secret)).unwrap();
+    let secret = secret.to_str().unwrap();
+    let named = [
+        ("OSTLER_SERVER", installation.base_url.as_str()),
+        ("OSTLER_CLIENT_ID", &installation.client_id),
+    ];
+    let diff = ["product", "diff", &file];
+    let given_by = async |more: &[&str], variables: &[(&str, &str)]| {
+        let variables = [&named[..], variables].concat();
+        ostler(diff.iter().chain(more), &variables, "").await
+    };
+    given_by(&["--client-secret-file", secret], &[]).await.succeeded();
+    given_by(&[], &[("OSTLER_CLIENT_SECRET_FILE", secret)])
+        .await
+        .succeeded();
+    given_by(&[], &[("OSTLER_CLIENT_SECRET", &installation.client_secret)])
+        .await
+        .succeeded();
+    for (more, words) in [
+        (
+            &["--client-secret", &installation.client_secret][..],
+            "unexpected argument",
+        ),
+        (&[], "--client-secret-file"),
+        (&["--client-secret-file", &file], "in one line"),
+    ] {
+        let said = given_by(more, &[]).await;
+        assert!(said.status == 2 && said.err.contains(words), "{said:#?}");
+        assert!(!said.err.contains(&installation.client_secret), "{said:#?}");
+    }
 }
 
 mod at_once {
