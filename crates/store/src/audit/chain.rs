@@ -12,7 +12,7 @@ use super::act::{Act, Salted};
 use crate::db::Shared;
 use crate::dialect::json_rows;
 use crate::error::StoreError;
-use crate::tx::{Link, execute, on};
+use crate::tx::{Link, execute, on, row};
 use crate::value::{Millis, Text};
 
 /// The last entry of a chain.
@@ -42,6 +42,10 @@ const DETAILS: crate::dialect::Pair = json_rows!(
        FROM ",
     ""
 );
+
+row! {
+    struct HeadRow { chain_id: Text<ChainId>, seq: Option<i64>, hash: Option<Vec<u8>> }
+}
 
 pub(crate) async fn chains(link: Link<'_>) -> Result<Vec<ChainId>, StoreError> {
     let rows: Vec<(Text<ChainId>,)> = on!(link, |db| sqlx::query_as(CHAINS).fetch_all(&mut *db).await?);
@@ -117,18 +121,12 @@ async fn read_head(link: Link<'_>, chain_id: ChainId) -> Result<ChainHead, Store
 
 /// Where each chain of the installation ends, by one statement: at one instant.
 pub(super) async fn heads(link: Link<'_>) -> Result<Vec<(ChainId, ChainHead)>, StoreError> {
-    let rows: Vec<(Text<ChainId>, Option<i64>, Option<Vec<u8>>)> =
-        on!(link, |db| sqlx::query_as(HEADS).fetch_all(&mut *db).await?);
+    let rows: Vec<HeadRow> = on!(link, |db| sqlx::query_as(HEADS).fetch_all(&mut *db).await?);
     rows.into_iter()
-        .map(|(Text(chain_id), seq, hash)| {
+        .map(|HeadRow { chain_id, seq, hash }| {
             let hash = hash.map_or(Ok(ChainHash::GENESIS), |hash| chain_hash(&hash))?;
-            Ok((
-                chain_id,
-                ChainHead {
-                    seq: seq.unwrap_or(0),
-                    hash,
-                },
-            ))
+            let seq = seq.unwrap_or(0);
+            Ok((chain_id.0, ChainHead { seq, hash }))
         })
         .collect()
 }
