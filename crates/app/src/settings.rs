@@ -1,8 +1,9 @@
-//! What the use cases may be told by configuration, each with the default that ships.
+//! What the use cases may be told by configuration, each with the default that ships. A test of the
+//! binary holds these against the configuration's own.
 
 use std::time::Duration;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The issuer (RFC 8414 §2) and the beginning of every address that we tell others.
     pub public_url: String,
@@ -49,7 +50,7 @@ impl Default for Settings {
             call_attached: Duration::from_secs(60),
             access_token_lifetime: Duration::from_secs(60 * 60),
             refresh_token_lifetime: Duration::from_secs(90 * 24 * 60 * 60),
-            refresh_tolerance: Duration::from_secs(60),
+            refresh_tolerance: Duration::from_secs(30),
             authorization_code_lifetime: Duration::from_secs(60),
             session_lifetime: Duration::from_secs(12 * 60 * 60),
             password_workers: 2,

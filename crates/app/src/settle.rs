@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use ostler_core::command::{CallOutcome, CommandState};
 use ostler_core::contract::{Confirmation, FunctionContract};
-use ostler_core::event::CloudEvent;
-use ostler_core::id::DeviceId;
+use ostler_core::event::{CloudEvent, json_of};
+use ostler_core::id::{CommandId, DeviceId};
+use ostler_core::interval::Interval;
 use ostler_core::product::Product;
 use ostler_core::time::Timestamp;
 use ostler_store::StoreError;
 use ostler_store::{OutcomeRecorded, Settlement};
+use serde_json::Value;
 
 use crate::App;
 
@@ -57,6 +59,9 @@ impl App {
     }
 
     /// An event that a function's contract names as its confirmation settles what is unknown.
+    ///
+    /// It speaks of calls that were made before it was published: an older one, delivered late,
+    /// says nothing of them.
     pub(crate) async fn settle_by_event(
         &self,
         device_id: DeviceId,
@@ -66,24 +71,58 @@ impl App {
     ) -> Result<usize, StoreError> {
         let mut settled = 0;
         for (contract, confirmation) in confirmations(product, event) {
-            let since = received_at - confirmation.within;
-            for command_id in self.store.unknown_commands(device_id, &contract.name, since).await? {
-                let state = CommandState::Answered {
-                    return_value: None,
-                    at: received_at,
-                };
-                let settlement = Settlement {
-                    command_id,
-                    state,
-                    sent_at: None,
-                    at: received_at,
-                };
-                if self.record(settlement).await? == OutcomeRecorded::Recorded {
+            let made = Interval::new(event.published_at - confirmation.within, next_after(event.published_at));
+            for command_id in self.store.unknown_commands(device_id, &contract.name, made).await? {
+                if self.confirm(command_id, received_at).await? == OutcomeRecorded::Recorded {
                     settled += 1;
                 }
             }
         }
         Ok(settled)
+    }
+
+    /// The same from the other side, once a command has become unknown: a device that acted says so
+    /// at once, long before the cloud gives up on its answer, so the event may be here already. One
+    /// of the two sees the other, for each writes before it looks.
+    pub(crate) async fn settle_by_earlier_event(&self, command_id: CommandId) -> Result<(), StoreError> {
+        let Some(command) = self.store.command(command_id).await? else {
+            return Ok(());
+        };
+        let facts = self
+            .store
+            .facts(None, command.device_id, None, self.clock.instant())
+            .await?;
+        let product = facts.device.map(|device| device.product);
+        let contract = product
+            .as_ref()
+            .and_then(|product| product.declaration.functions.get(&command.function));
+        let Some(confirmation) = contract.and_then(|contract| contract.confirmed_by.as_ref()) else {
+            return Ok(());
+        };
+        let published = Interval::new(command.created_at, next_after(command.created_at + confirmation.within));
+        let events = self
+            .store
+            .events_named(command.device_id, &confirmation.event, published)
+            .await?;
+        let confirming = events
+            .iter()
+            .find(|event| says(confirmation, &json_of(event.data.as_deref())));
+        if let Some(event) = confirming {
+            self.confirm(command_id, event.received_at).await?;
+        }
+        Ok(())
+    }
+
+    /// The device acted; what it returned is not known, and will not be.
+    async fn confirm(&self, command_id: CommandId, at: Timestamp) -> Result<OutcomeRecorded, StoreError> {
+        let state = CommandState::Answered { return_value: None, at };
+        self.write_outcome(Settlement {
+            command_id,
+            state,
+            sent_at: None,
+            at,
+        })
+        .await
     }
 }
 
@@ -105,8 +144,14 @@ fn confirmations<'p>(
         .functions
         .values()
         .filter_map(|contract| Some((contract, contract.confirmed_by.as_ref()?)))
-        .filter(|(_, confirmation)| {
-            confirmation.event == event.name
-                && event.json().pointer(&confirmation.pointer) == Some(&confirmation.equals)
-        })
+        .filter(|(_, confirmation)| confirmation.event == event.name && says(confirmation, &event.json()))
+}
+
+fn says(confirmation: &Confirmation, data: &Value) -> bool {
+    data.pointer(&confirmation.pointer) == Some(&confirmation.equals)
+}
+
+/// Intervals are half-open; what happened in the same millisecond counts.
+fn next_after(at: Timestamp) -> Timestamp {
+    at + Duration::from_millis(1)
 }

@@ -102,6 +102,40 @@ impl Entropy for Counting {
     }
 }
 
+/// What no test looks at: the cloud is connected, reads nothing, and has the hooks that are wanted.
+macro_rules! plays_no_other_part {
+    () => {
+        fn connect(&self, _product_id: ProductId, _connection: Option<CloudConnection>) {}
+
+        fn read_variable<'a>(&'a self, _permit: &'a ReadPermit, _deadline: Duration) -> BoxFuture<'a, ReadOutcome> {
+            async { ReadOutcome::Unavailable }.boxed()
+        }
+
+        fn check(&self, _product_id: ProductId) -> BoxFuture<'_, Result<(), CloudError>> {
+            async { Ok(()) }.boxed()
+        }
+
+        fn ensure_hooks<'a>(
+            &'a self,
+            _product_id: ProductId,
+            _request: &'a HookRequest,
+            _dry_run: bool,
+        ) -> BoxFuture<'a, Result<Vec<HookStep>, CloudError>> {
+            async { Ok(Vec::new()) }.boxed()
+        }
+
+        fn publish<'a>(
+            &'a self,
+            _product_id: ProductId,
+            _name: &'a str,
+            _data: &'a str,
+        ) -> BoxFuture<'a, Result<(), CloudError>> {
+            async { Ok(()) }.boxed()
+        }
+    };
+}
+pub(crate) use plays_no_other_part;
+
 /// The device cloud, as far as it lists devices and streams events.
 #[derive(Default)]
 pub struct TestCloud {
@@ -122,14 +156,10 @@ impl TestCloud {
 }
 
 impl DeviceCloud for TestCloud {
-    fn connect(&self, _product_id: ProductId, _connection: Option<CloudConnection>) {}
+    plays_no_other_part!();
 
     fn call_function<'a>(&'a self, _permit: &'a CallPermit, _deadline: Duration) -> BoxFuture<'a, CallOutcome> {
         async { CallOutcome::Unknown }.boxed()
-    }
-
-    fn read_variable<'a>(&'a self, _permit: &'a ReadPermit, _deadline: Duration) -> BoxFuture<'a, ReadOutcome> {
-        async { ReadOutcome::Unavailable }.boxed()
     }
 
     fn events(&self, product_id: ProductId) -> mpsc::Receiver<StreamItem> {
@@ -138,30 +168,8 @@ impl DeviceCloud for TestCloud {
         receiver
     }
 
-    fn check(&self, _product_id: ProductId) -> BoxFuture<'_, Result<(), CloudError>> {
-        async { Ok(()) }.boxed()
-    }
-
     fn list_devices(&self, _product_id: ProductId) -> BoxFuture<'_, Result<Vec<ListedDevice>, CloudError>> {
         async { Ok(self.devices.lock().unwrap().clone()) }.boxed()
-    }
-
-    fn ensure_hooks<'a>(
-        &'a self,
-        _product_id: ProductId,
-        _request: &'a HookRequest,
-        _dry_run: bool,
-    ) -> BoxFuture<'a, Result<Vec<HookStep>, CloudError>> {
-        async { Ok(Vec::new()) }.boxed()
-    }
-
-    fn publish<'a>(
-        &'a self,
-        _product_id: ProductId,
-        _name: &'a str,
-        _data: &'a str,
-    ) -> BoxFuture<'a, Result<(), CloudError>> {
-        async { Ok(()) }.boxed()
     }
 }
 
@@ -310,19 +318,7 @@ impl World {
             products: BTreeSet::new(),
         };
         self.store.create_customer(&customer, Actor::System, NOW).await.unwrap();
-        let grant = change(Grant {
-            id: GrantId::draw(NOW, &*self.entropy),
-            version: 1,
-            customer_id,
-            device_id,
-            source: GrantSource::Share,
-            functions: Allowance::All,
-            variables: Allowance::All,
-            keys: Allowance::All,
-            history: Interval::ALWAYS,
-            starts_at: NOW,
-            ends_at: None,
-        });
+        let grant = change(share(GrantId::draw(NOW, &*self.entropy), customer_id, device_id));
         self.store
             .create_grant(
                 grant,
@@ -335,6 +331,23 @@ impl World {
             .await
             .unwrap();
         caller(Principal::Customer(customer_id))
+    }
+}
+
+/// Everything that the device can do and has said, from now on without end.
+pub fn share(id: GrantId, customer_id: CustomerId, device_id: DeviceId) -> Grant {
+    Grant {
+        id,
+        version: 1,
+        customer_id,
+        device_id,
+        source: GrantSource::Share,
+        functions: Allowance::All,
+        variables: Allowance::All,
+        keys: Allowance::All,
+        history: Interval::ALWAYS,
+        starts_at: NOW,
+        ends_at: None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! program can do. Results go to the writer that is handed in, messages are the caller's to print.
 
 pub mod connection;
+mod edge;
 pub mod failure;
 pub mod problem;
 pub mod product;

@@ -68,7 +68,7 @@ impl StaffApi {
             .post(address(&connection.server, &["oauth", "token"]))
             .basic_auth(
                 form_encoded(&connection.client_id),
-                Some(form_encoded(connection.client_secret.reveal())),
+                Some(form_encoded(connection.client_secret().reveal())),
             )
             .form(&[("grant_type", "client_credentials"), ("scope", access.scope())])
             .send()

@@ -53,8 +53,7 @@ impl CloudEvent {
 
     /// The data as JSON; text that is none becomes a JSON string.
     pub fn json(&self) -> Value {
-        let text = self.data.as_deref().unwrap_or("");
-        serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+        json_of(self.data.as_deref())
     }
 
     /// Drops what must not be stored. The identity is taken before, so that both doors agree.
@@ -74,6 +73,12 @@ impl CloudEvent {
         }
         self
     }
+}
+
+/// An event's data as JSON, also of one that was read back; text that is none becomes a JSON string.
+pub fn json_of(data: Option<&str>) -> Value {
+    let text = data.unwrap_or("");
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 /// serde_json reads at most 128 levels, so this recursion is bounded.

@@ -81,6 +81,8 @@ macro_rules! id_type {
 
         impl $name {
             pub const PREFIX: &'static str = $prefix;
+            /// What nobody has: no UUIDv7 is all ones (RFC 9562 §5.10).
+            pub const NOBODYS: Self = Self(Uuid::max());
 
             pub fn draw(now: Timestamp, entropy: &dyn Entropy) -> Self {
                 Self(draw(now, entropy))

@@ -175,3 +175,16 @@ fn origin_registered(app: &Arc<App>) -> OriginRegistered {
         Box::pin(async move { app.is_registered_origin(&origin).await })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn what_the_tests_of_the_use_cases_assume_is_what_ships() {
+        let (shipped, _) = Config::load(None, &BTreeMap::new()).unwrap();
+        assert_eq!(settings(&shipped), Settings::default());
+    }
+}

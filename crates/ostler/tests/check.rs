@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ostler_sim::Sim;
 use ostler_store::{InstallationLock, MIGRATIONS, MasterKey, MasterKeys, Store, StoreOptions};
+use ostler_testkit::{issued, self_signed};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -117,9 +118,9 @@ async fn configuration_master_key_and_certificate_fail() {
     bad_setting.fails("configuration", "listen");
     assert_eq!(bad_setting.standings().len(), 1, "nothing else can be known");
 
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls");
-    let file = |name: &str| fixtures.join(name).to_str().unwrap().to_owned();
-    let (chain, key, other) = (file("chain.crt"), file("server.key"), file("other.key"));
+    let certified = issued(&installation.scratch, "chain", &["127.0.0.1"]);
+    let other = self_signed(&installation.scratch, "other", &["127.0.0.1"]);
+    let [chain, key, other] = [certified.certificate, certified.key, other.key].map(|file| file.display().to_string());
     let fitting = [
         ("OSTLER_TLS_CERTIFICATE_FILE", chain.as_str()),
         ("OSTLER_TLS_KEY_FILE", &key),
@@ -151,11 +152,11 @@ async fn configuration_master_key_and_certificate_fail() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_with_its_own_certificate_is_asked_although_no_customer_would_trust_it() {
     let installation = Installation::new().await;
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls");
+    let certified = issued(&installation.scratch, "chain", &["localhost"]);
     let public_url = installation.base_url.replace("http://127.0.0.1", "https://localhost");
     let tls = [
-        ("OSTLER_TLS_CERTIFICATE_FILE", fixtures.join("chain.crt")),
-        ("OSTLER_TLS_KEY_FILE", fixtures.join("server.key")),
+        ("OSTLER_TLS_CERTIFICATE_FILE", certified.certificate),
+        ("OSTLER_TLS_KEY_FILE", certified.key),
         ("OSTLER_PUBLIC_URL", public_url.into()),
     ];
     let tls: Vec<(&str, &str)> = tls

@@ -16,5 +16,6 @@ mod init;
 mod kill;
 mod product;
 mod promises;
+mod proxies;
 mod scenarios;
 mod traces;

@@ -2,6 +2,7 @@
 //! front of a simulated cloud that can be made sick, each on both databases.
 
 mod p10_honest_answers;
+mod p10_late_knowledge;
 mod p11_sick_cloud;
 mod p1_no_residual_access;
 mod p4_secrets_stay_inside;

@@ -2,8 +2,9 @@
 //! names the vendor, its ids, tokens or address. Generated from the served document, so that a new
 //! operation is searched from its first day.
 //!
-//! Exempt are the document itself and its page, which are for makers: `/ingest/particle/{slug}` and
-//! the kinds of cloud connection are in them.
+//! The document itself and its page are for makers, too: `/ingest/particle/{slug}` and the kinds of cloud
+//! connection are in them. So the word may stand there, though in nothing that a customer's operation
+//! says or refers to; what is secret or of one installation may not stand there at all.
 
 use ostler_sim::{Fault, FaultKind};
 use reqwest::Method;
@@ -169,6 +170,53 @@ on_both! {
         let asked = heard.exchanges();
         let customers = operations.iter().filter(|operation| operation.is_for_customers()).count();
         assert!(asked.len() > 20 * customers, "{} answers", asked.len());
+    }
+}
+
+/// The parts of the document that speak of what is not for staff or the vendor's hook: all else of it
+/// that is no operation, those operations, and every component they refer to.
+fn as_customers_read_it(document: &Value) -> String {
+    let mut rest = document.clone();
+    let paths = rest["paths"].as_object_mut().expect("paths");
+    paths.retain(|path, _| !path.starts_with("/admin/") && !path.starts_with("/ingest/"));
+    rest["components"]
+        .as_object_mut()
+        .expect("components")
+        .remove("schemas");
+    let mut read = rest.to_string();
+    let mut seen = std::collections::BTreeSet::new();
+    loop {
+        let referred = read.split("#/components/schemas/").skip(1);
+        let names: Vec<_> = referred
+            .filter_map(|rest| rest.split('"').next())
+            .map(str::to_owned)
+            .collect();
+        let Some(name) = names.into_iter().find(|name| seen.insert(name.clone())) else {
+            assert!(seen.len() > 10, "the document refers to few schemas: {seen:?}");
+            return read;
+        };
+        let schema = &document["components"]["schemas"][&name];
+        assert!(schema.is_object(), "{name} is referred to, and not there");
+        read += &schema.to_string();
+    }
+}
+
+on_both! {
+    async fn the_document_names_the_cloud_to_makers_alone_and_tells_nothing_of_it(installation) {
+        let site = Site::new(&installation).await;
+        let betraying = betraying(&installation);
+        let heard = Heard::default();
+        for caller in [installation.anonymous(), site.owner.clone(), site.stranger().await] {
+            let caller = caller.heard_by(&heard);
+            caller.get("/docs").await.expect(200);
+            let document = caller.get("/openapi.json").await.expect(200);
+            let read = as_customers_read_it(&document.json()).to_ascii_lowercase();
+            for text in &betraying {
+                assert!(!read.contains(&text.to_ascii_lowercase()), "{text} stands in what customers read");
+            }
+        }
+        heard.assert_no_token_shape();
+        heard.assert_never(betraying.iter().map(String::as_str).filter(|text| !["particle", "spark"].contains(text)));
     }
 }
 

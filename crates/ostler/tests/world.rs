@@ -9,7 +9,7 @@ mod heard;
 mod installation;
 mod staff;
 
-pub use browser::sign_in;
+pub use browser::{sign_in, sign_in_over};
 pub use heard::Heard;
 pub use installation::{Installation, On};
 pub use staff::{Customer, Fleet, REDIRECT_URI, THERMOSTAT, VEHICLE, product_file};
@@ -102,9 +102,14 @@ pub struct Caller {
 
 impl Caller {
     pub fn new(base: &str, token: Option<String>) -> Self {
+        Self::over(http(), base, token)
+    }
+
+    /// By another way than straight over loopback.
+    pub fn over(http: reqwest::Client, base: &str, token: Option<String>) -> Self {
         Self {
             base: base.to_owned(),
-            http: http(),
+            http,
             token,
             heard: Heard::default(),
         }

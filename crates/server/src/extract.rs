@@ -7,11 +7,14 @@
 mod body;
 mod parameters;
 
+use std::convert::Infallible;
+
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
+use ostler_core::id::{ClientId, CommandId, CustomerId, DeviceId, GrantId, ProductId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -113,18 +116,41 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// What the path holds. An id that does not parse answers exactly as one that nobody has.
+/// What the path holds. One that cannot be read names what nobody has: so it is refused where and as
+/// that is, after the same looks at the query, the body and the database (P8).
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
-    type Rejection = ApiError;
+pub trait Named: DeserializeOwned + Send {
+    fn nobodys() -> Self;
+}
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        match axum::extract::Path::from_request_parts(parts, state).await {
-            Ok(axum::extract::Path(value)) => Ok(Self(value)),
-            Err(_) => Err(Problem::not_found().into()),
-        }
+macro_rules! ids {
+    ($($id:ty),+) => {
+        $(impl Named for $id {
+            fn nobodys() -> Self {
+                Self::NOBODYS
+            }
+        })+
+    };
+}
+ids!(ClientId, CommandId, CustomerId, DeviceId, GrantId, ProductId);
+
+/// Slugs and the like, which nobody declares without a letter.
+impl Named for String {
+    fn nobodys() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Named, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let read = axum::extract::Path::from_request_parts(parts, state).await;
+        Ok(Self(
+            read.map_or_else(|_| T::nobodys(), |axum::extract::Path(value)| value),
+        ))
     }
 }
 

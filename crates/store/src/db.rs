@@ -30,7 +30,7 @@ use crate::journal::{Jot, Tail, file};
 use crate::lock::{InstallationLock, LockError};
 use crate::migrate::{MIGRATIONS, MigrateError, Migration};
 use crate::product_cache::ProductCache;
-use crate::read_model::{Change, Model, ReadModel};
+use crate::read_model::{Change, Model, ReadModel, load_products};
 use crate::sealed::MasterKeys;
 use crate::tx::{Conn, Held, Tx, Work};
 use crate::writer::Writer;
@@ -148,6 +148,7 @@ impl Store {
         });
         shared.file_tail().await?;
         shared.rebuild_model().await?;
+        shared.warm_products().await?;
         let writer = Writer::start(Arc::clone(&shared), queue);
         Ok(Self { shared, writer })
     }
@@ -212,9 +213,14 @@ impl Shared {
     /// Nobody else writes while this is held.
     pub async fn enter_lane(&self) -> Result<OwnedMutexGuard<Lane>, StoreError> {
         let lane = Arc::clone(&self.lane).lock_owned().await;
-        pass(&*self.faults, FaultPoint::Begin)?;
-        self.trust_model().await?;
+        self.admit().await?;
         Ok(lane)
+    }
+
+    /// The caller holds the lane and means to write.
+    async fn admit(&self) -> Result<(), StoreError> {
+        pass(&*self.faults, FaultPoint::Begin)?;
+        self.trust_model().await
     }
 
     /// What waits in the journal is filed first, as part of the transaction.
@@ -234,10 +240,11 @@ impl Shared {
         if !self.waits() {
             return Ok(());
         }
-        let lane = self.enter_lane().await?;
+        let lane = Arc::clone(&self.lane).lock_owned().await;
         if lane.tail.is_filed() {
             return Ok(());
         }
+        self.admit().await?;
         // Filing is no act, so no entry of the audit chain takes its time from here.
         self.begin(lane, Timestamp::MIN).await?.commit().await
     }
@@ -317,6 +324,16 @@ impl Shared {
         let mut connection = Conn(Held::Sqlite(write.acquire().await?));
         let read = ReadModel::load(connection.link(), &self.products).await?;
         Ok(model.ask(|model| *model == read))
+    }
+
+    /// Where there is no model, the products are parsed at the start all the same: the first who asks
+    /// for a device that is known need not wait for it.
+    async fn warm_products(&self) -> Result<(), StoreError> {
+        if let Db::Pg(pool) = &self.db {
+            let mut connection = Conn(Held::Pg(pool.acquire().await?));
+            load_products(connection.link(), &self.products).await?;
+        }
+        Ok(())
     }
 
     /// Reads the model anew. The caller holds the lane, or nobody else knows this store yet.

@@ -15,6 +15,7 @@ use crate::Store;
 use crate::devices::PresenceWord;
 use crate::error::StoreError;
 use crate::grants::{GrantRow, grant_columns};
+use crate::product_cache::unknown_file;
 use crate::tx::{on, row};
 use crate::value::{Millis, Text};
 
@@ -22,6 +23,9 @@ use crate::value::{Millis, Text};
 /// no such device.
 const FACTS: &str = concat!(
     "SELECT d.cloud_device_id, d.product_id, d.quarantined_at, p.version AS product_version,
+            ",
+    unknown_file!("$4"),
+    " AS product_file,
             s.state, c.last_called_at, ",
     grant_columns!(),
     "
@@ -42,6 +46,8 @@ row! {
         product_id: Text<ProductId>,
         quarantined_at: Option<Millis>,
         product_version: i64,
+        /// Unless this version is known already.
+        product_file: Option<String>,
         state: Option<Text<PresenceWord>>,
         last_called_at: Option<Millis>,
     }
@@ -99,12 +105,14 @@ impl Store {
         function: Option<&FunctionName>,
         read_after: Instant,
     ) -> Result<Facts, StoreError> {
+        let known = self.shared.products.names();
         let rows: Vec<FactsRow> = {
             let mut conn = self.read().await?;
             on!(conn.link(), |db| sqlx::query_as(FACTS)
                 .bind(Text(device_id))
                 .bind(customer_id.map(Text))
                 .bind(function.map(Text))
+                .bind(&*known)
                 .fetch_all(&mut *db)
                 .await?)
         };
@@ -116,14 +124,17 @@ impl Store {
                 read_after,
             });
         };
+        let (product_id, version) = (device.product_id.0, device.product_version);
+        let product = match &device.product_file {
+            Some(file) => self.shared.products.parsed(product_id, version, file)?,
+            None => self.product_version(product_id, version).await?,
+        };
         Ok(Facts {
             last_called_at: device.last_called_at.map(|Millis(at)| at),
             device: Some(DeviceFacts {
                 id: device_id,
                 cloud_device_id: device.cloud_device_id.0.clone(),
-                product: self
-                    .product_version(device.product_id.0, device.product_version)
-                    .await?,
+                product,
                 quarantined: device.quarantined_at.is_some(),
                 presence: device.state.as_ref().map_or(Presence::Unknown, |Text(word)| word.0),
             }),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ostler_core::id::ProductId;
 use ostler_core::name::Slug;
 use ostler_core::port::random_bytes;
-use ostler_core::product::Product;
+use ostler_core::product::{Declaration, Product};
 use ostler_core::product_file::{InvalidProductFile, ProductFile};
 use ostler_core::time::Timestamp;
 
@@ -157,20 +157,31 @@ impl Store {
             Some(known) => (known.id, false),
             None => create(&mut tx, &self.shared.keys, &declaration.slug, now).await?,
         };
-        let version = add_version(&mut tx, id, file, by, now).await?;
-        let act = if created { "product.create" } else { "product.change" };
-        tx.audit(Act::new(act, by).about("product_id", id).about("version", version));
-        tx.change(Change::Product(Arc::new(Product {
-            id,
-            version,
-            declaration,
-        })));
+        let version = declare(&mut tx, (id, created), file, declaration, by, now).await?;
         tx.commit().await?;
         Ok(if created {
             Applied::Created { id }
         } else {
             Applied::Changed { id, version }
         })
+    }
+
+    /// Declares a product that is new; `None` if its slug is taken. Of many who try at once one does.
+    pub async fn create_product(
+        &self,
+        file: &ProductFile,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Option<ProductId>, ApplyError> {
+        let declaration = file.check()?;
+        let mut tx = self.write(now).await?;
+        let (id, created) = create(&mut tx, &self.shared.keys, &declaration.slug, now).await?;
+        if !created {
+            return Ok(None);
+        }
+        declare(&mut tx, (id, created), file, declaration, by, now).await?;
+        tx.commit().await?;
+        Ok(Some(id))
     }
 
     /// Goes back to what a former version said, by applying it anew; `None` if there is no such
@@ -306,6 +317,26 @@ async fn create(
     known
         .map(|known| (known.id, false))
         .ok_or(StoreError::inconsistent("a slug that is neither free nor taken"))
+}
+
+/// Writes the product's next version; says its number.
+async fn declare(
+    tx: &mut Tx,
+    (id, created): (ProductId, bool),
+    file: &ProductFile,
+    declaration: Declaration,
+    by: Actor,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let version = add_version(tx, id, file, by, now).await?;
+    let act = if created { "product.create" } else { "product.change" };
+    tx.audit(Act::new(act, by).about("product_id", id).about("version", version));
+    tx.change(Change::Product(Arc::new(Product {
+        id,
+        version,
+        declaration,
+    })));
+    Ok(version)
 }
 
 async fn add_version(

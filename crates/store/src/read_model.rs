@@ -22,6 +22,7 @@ use ostler_core::secret::SecretDigest;
 use ostler_core::time::Timestamp;
 
 pub(crate) use held::Model;
+pub(crate) use load::load_products;
 use tokens::TokenTable;
 pub use tokens::{TokenFacts, TokensOf};
 

@@ -2,7 +2,7 @@
 //!
 //! The chain covers all products at once; so it is for those who reach them all.
 
-use ostler_store::{AuditCursor, AuditEntry, HeadFault, Listed, Page, SignedHead, StoreError};
+use ostler_store::{AuditCursor, AuditEntry, Listed, Page, SignedHead, StoreError};
 
 use super::Desk;
 
@@ -10,21 +10,8 @@ use super::Desk;
 pub enum AuditError {
     #[error("only who reaches all products may read the audit log")]
     OutOfReach,
-    #[error("the audit log does not verify")]
-    Damaged(#[source] HeadFault),
     #[error("the audit log could not be read")]
     Store(#[from] StoreError),
-}
-
-impl From<HeadFault> for AuditError {
-    fn from(fault: HeadFault) -> Self {
-        match fault {
-            HeadFault::Store(error) => Self::Store(error),
-            HeadFault::Format | HeadFault::AnotherKey { .. } | HeadFault::Signature | HeadFault::Chain(_) => {
-                Self::Damaged(fault)
-            }
-        }
-    }
 }
 
 impl Desk<'_> {
@@ -36,7 +23,7 @@ impl Desk<'_> {
         Ok(self.app.store.audit_entries(page).await?)
     }
 
-    /// Where the chains end now. Nothing is signed that does not verify.
+    /// Where the chains end now.
     pub async fn audit_head(&self) -> Result<SignedHead, AuditError> {
         if !self.reaches_all() {
             return Err(AuditError::OutOfReach);

@@ -65,17 +65,22 @@ impl Desk<'_> {
         self.device(device_id).await
     }
 
-    /// From now on no call reaches the device, whoever asks. Repeating it changes nothing.
+    /// Once this has answered, no call leaves for the device, whoever asks (P1): what had been allowed
+    /// before is waited for. Repeating it changes nothing.
     pub async fn quarantine_device(
         &self,
         device_id: DeviceId,
         reason: String,
     ) -> Result<StaffDevice, StaffDeviceError> {
-        self.set_quarantine(device_id, true, Some(reason)).await
+        self.set_quarantine(device_id, true, Some(reason)).await?;
+        // Also when it stood in quarantine already: that answer may have been lost.
+        self.app.permits.settle(&*self.app.clock).await;
+        self.device(device_id).await
     }
 
     pub async fn release_device(&self, device_id: DeviceId) -> Result<StaffDevice, StaffDeviceError> {
-        self.set_quarantine(device_id, false, None).await
+        self.set_quarantine(device_id, false, None).await?;
+        self.device(device_id).await
     }
 
     async fn set_quarantine(
@@ -83,14 +88,14 @@ impl Desk<'_> {
         device_id: DeviceId,
         quarantined: bool,
         reason: Option<String>,
-    ) -> Result<StaffDevice, StaffDeviceError> {
+    ) -> Result<(), StaffDeviceError> {
         self.device(device_id).await?;
         let said = Said { by: self.by, reason };
         self.app
             .store
             .quarantine_device(device_id, quarantined, &said, self.app.clock.now())
             .await?;
-        self.device(device_id).await
+        Ok(())
     }
 
     fn shown(&self, record: DeviceRecord) -> StaffDevice {

@@ -64,9 +64,7 @@ impl Desk<'_> {
         requests: Vec<ImportRequest>,
         effect: Effect,
     ) -> Result<Imported, ImportError> {
-        if !self.reaches(product_id) || self.app.store.product(product_id).await?.is_none() {
-            return Err(ImportError::NotFound);
-        }
+        self.existing_product(product_id).await?;
         let mut imported = Imported::default();
         let devices = named(product_id, requests, &mut imported);
         for batch in devices.chunks(BATCH) {
@@ -83,9 +81,7 @@ impl Desk<'_> {
 
     /// All devices that the product has at its cloud.
     pub async fn import_from_cloud(&self, product_id: ProductId, effect: Effect) -> Result<Imported, ImportError> {
-        if !self.reaches(product_id) {
-            return Err(ImportError::NotFound);
-        }
+        self.existing_product(product_id).await?;
         let listed = self.app.cloud.list_devices(product_id).await?;
         // One that the cloud itself holds back has not been approved as the product's yet.
         let approved = listed
@@ -93,6 +89,13 @@ impl Desk<'_> {
             .filter(|device| !device.quarantined)
             .map(ImportRequest::from);
         self.import_devices(product_id, approved.collect(), effect).await
+    }
+
+    async fn existing_product(&self, product_id: ProductId) -> Result<(), ImportError> {
+        if !self.reaches(product_id) || self.app.store.product(product_id).await?.is_none() {
+            return Err(ImportError::NotFound);
+        }
+        Ok(())
     }
 
     async fn import(&self, batch: &[NewDevice]) -> Result<Vec<Fate>, StoreError> {

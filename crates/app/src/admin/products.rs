@@ -95,13 +95,17 @@ impl Desk<'_> {
             return Err(ProductError::OutOfReach);
         }
         let slug: Slug = file.check()?.slug;
-        if self.app.store.product_by_slug(&slug).await?.is_some() {
-            return Err(ProductError::SlugTaken);
-        }
         let changes = diff(None, file);
         let (id, outcome) = match effect {
-            Effect::DryRun => (None, ProductOutcome::WouldCreate),
-            Effect::Apply => (Some(created(&self.apply(file).await?)), ProductOutcome::Created),
+            Effect::DryRun => match self.app.store.product_by_slug(&slug).await? {
+                Some(_) => return Err(ProductError::SlugTaken),
+                None => (None, ProductOutcome::WouldCreate),
+            },
+            Effect::Apply => {
+                let now = self.app.clock.now();
+                let created = self.app.store.create_product(file, self.by, now).await?;
+                (Some(created.ok_or(ProductError::SlugTaken)?), ProductOutcome::Created)
+            }
         };
         Ok(ProductSubmission {
             id,
@@ -164,12 +168,6 @@ impl Desk<'_> {
             .store
             .apply_product(file, self.by, self.app.clock.now())
             .await?)
-    }
-}
-
-fn created(applied: &Applied) -> ProductId {
-    match applied {
-        Applied::Created { id } | Applied::Changed { id, .. } | Applied::Unchanged { id, .. } => *id,
     }
 }
 

@@ -65,6 +65,8 @@ impl App {
             })
             .await?;
         let command = match recorded {
+            // An event may have said more than the cloud did.
+            OutcomeRecorded::Recorded if is_unknown(state) => self.present(&undertaking.command).await?,
             OutcomeRecorded::Recorded => answer::settled(&undertaking.command, state, sent_at, at),
             OutcomeRecorded::SettledBefore => self.present(&undertaking.command).await?,
         };
@@ -192,7 +194,21 @@ impl App {
         .await
     }
 
+    /// What nobody can say, an event may have said before: then that counts.
     pub(crate) async fn record(&self, settlement: Settlement) -> Result<OutcomeRecorded, StoreError> {
+        let Settlement { command_id, state, .. } = settlement;
+        let recorded = self.write_outcome(settlement).await?;
+        if recorded == OutcomeRecorded::Recorded && is_unknown(state) {
+            // The outcome stands, whatever this look finds.
+            if let Err(error) = self.settle_by_earlier_event(command_id).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, command.id = %command_id, "no event could be looked for that confirms {command_id}");
+            }
+        }
+        Ok(recorded)
+    }
+
+    pub(crate) async fn write_outcome(&self, settlement: Settlement) -> Result<OutcomeRecorded, StoreError> {
         for pause in WRITE_AGAIN_AFTER {
             match self.store.record_outcome(settlement.clone()).await {
                 Ok(recorded) => return Ok(recorded),
@@ -216,6 +232,10 @@ fn count(status: CommandStatus) {
     COUNTERS[status as usize]
         .get_or_init(|| metrics::counter!("ostler_commands_total", "status" => status.as_str()))
         .increment(1);
+}
+
+fn is_unknown(state: CommandState) -> bool {
+    matches!(state, CommandState::Unknown { .. })
 }
 
 /// The intent says by which right the call leaves (P5). If that has ended and another would do, the

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::fast_time::FastClock;
 use super::faults::{Faults, Passage};
 use super::witness::Witness;
+use crate::world::plays_no_other_part;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
@@ -172,14 +173,10 @@ impl UnkindCloud {
 }
 
 impl DeviceCloud for UnkindCloud {
-    fn connect(&self, _product_id: ProductId, _connection: Option<CloudConnection>) {}
+    plays_no_other_part!();
 
     fn call_function<'a>(&'a self, permit: &'a CallPermit, deadline: Duration) -> BoxFuture<'a, CallOutcome> {
         self.carry(permit, deadline).boxed()
-    }
-
-    fn read_variable<'a>(&'a self, _permit: &'a ReadPermit, _deadline: Duration) -> BoxFuture<'a, ReadOutcome> {
-        async { ReadOutcome::Unavailable }.boxed()
     }
 
     fn events(&self, _product_id: ProductId) -> mpsc::Receiver<StreamItem> {
@@ -188,29 +185,7 @@ impl DeviceCloud for UnkindCloud {
         receiver
     }
 
-    fn check(&self, _product_id: ProductId) -> BoxFuture<'_, Result<(), CloudError>> {
-        async { Ok(()) }.boxed()
-    }
-
     fn list_devices(&self, _product_id: ProductId) -> BoxFuture<'_, Result<Vec<ListedDevice>, CloudError>> {
         async { Ok(Vec::new()) }.boxed()
-    }
-
-    fn ensure_hooks<'a>(
-        &'a self,
-        _product_id: ProductId,
-        _request: &'a HookRequest,
-        _dry_run: bool,
-    ) -> BoxFuture<'a, Result<Vec<HookStep>, CloudError>> {
-        async { Ok(Vec::new()) }.boxed()
-    }
-
-    fn publish<'a>(
-        &'a self,
-        _product_id: ProductId,
-        _name: &'a str,
-        _data: &'a str,
-    ) -> BoxFuture<'a, Result<(), CloudError>> {
-        async { Ok(()) }.boxed()
     }
 }

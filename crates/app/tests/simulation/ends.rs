@@ -1,7 +1,9 @@
-//! P1: the end of a grant while calls by it are on their way, under a fault at every step.
+//! P1: the end of a grant, and a device's quarantine, while calls are on their way, under a fault at
+//! every step.
 
 use std::time::Duration;
 
+use ostler_app::admin::Maker;
 use ostler_app::call_function::Wait;
 
 use super::cloud::Behaviour;
@@ -9,8 +11,8 @@ use super::under_every_fault;
 use super::witness::CallTold;
 use super::world::Life;
 
-/// Calls that are judged, queued, under way and slow when the grant ends.
-async fn calls_and_end(life: &Life) {
+/// Calls are judged, queued, under way and slow.
+fn calls_take_their_time(life: &Life) {
     let mut turn = 0;
     life.cloud.behaves(move || {
         turn += 1;
@@ -21,6 +23,10 @@ async fn calls_and_end(life: &Life) {
             _ => Behaviour::DepartsAfter(Duration::from_millis(300)),
         }
     });
+}
+
+async fn calls_and_end(life: &Life) {
+    calls_take_their_time(life);
     let grant_id = life.site.customers[0].grants[0];
     let calls = futures_util::future::join_all((0..6_u64).map(|turn| async move {
         tokio::time::sleep(Duration::from_millis(turn * 15)).await;
@@ -38,6 +44,34 @@ async fn calls_and_end(life: &Life) {
     };
     let other = life.call(1, 0, life.witness.number(), None, Wait::ForOutcome);
     tokio::join!(calls, end, other);
+}
+
+async fn calls_and_quarantine(life: &Life) {
+    calls_take_their_time(life);
+    let calls = futures_util::future::join_all((0..6_u64).map(|turn| async move {
+        tokio::time::sleep(Duration::from_millis(turn * 15)).await;
+        life.call(0, 0, life.witness.number(), None, Wait::ForOutcome).await
+    }));
+    let quarantine = async {
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        for _ in 0..5 {
+            let maker = Maker::at_the_terminal();
+            let desk = life.app.desk(&maker);
+            match desk.quarantine_device(life.site.devices[0], "smoke".into()).await {
+                Ok(_) => return Some(life.witness.next()),
+                Err(_) => life.witness.failed(),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        None
+    };
+    let (_, acknowledged) = tokio::join!(calls, quarantine);
+    let Some(acknowledged) = acknowledged else { return };
+    for arrival in &*life.cloud.arrivals.lock().unwrap() {
+        assert!(arrival.departed < acknowledged, "P1: {arrival:?} after {acknowledged}");
+    }
+    let told = life.call(1, 0, life.witness.number(), None, Wait::ForOutcome).await;
+    assert!(!matches!(told, CallTold::Command { .. }), "P1: {told:?}");
 }
 
 /// Also after a restart: acknowledged is ended.
@@ -62,5 +96,14 @@ fn p1_the_end_of_a_grant_survives_a_fault_at_every_step() {
         Behaviour::DepartsAfter(Duration::from_millis(260)),
         calls_and_end,
         still_ended,
+    );
+}
+
+#[test]
+fn p1_a_quarantine_survives_a_fault_at_every_step() {
+    under_every_fault(
+        Behaviour::DepartsAfter(Duration::from_millis(260)),
+        calls_and_quarantine,
+        async |_| {},
     );
 }

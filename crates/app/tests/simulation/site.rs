@@ -7,9 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use ostler_core::caller::{Caller, Principal};
 use ostler_core::client::{ClientKind, ClientRegistration, RefreshPolicy};
-use ostler_core::grant::{Allowance, Grant, GrantSource};
 use ostler_core::id::{ClientId, CustomerId, DeviceId, GrantId, ProductId, TokenFamilyId};
-use ostler_core::interval::Interval;
 use ostler_core::port::Entropy;
 use ostler_core::product_file::ProductFile;
 use ostler_core::scope::{Scope, ScopeSet};
@@ -22,7 +20,7 @@ use ostler_store::{
 use ostler_testkit::Scratch;
 
 use super::chance::SeededEntropy;
-use crate::world::{NOW, cloud_id};
+use crate::world::{NOW, cloud_id, share};
 
 pub const CUSTOMERS: usize = 3;
 /// On each of these, each customer has a grant.
@@ -221,22 +219,6 @@ impl Builder<'_> {
                 .unwrap();
         }
         Customer { id, token, grants }
-    }
-}
-
-fn share(id: GrantId, customer_id: CustomerId, device_id: DeviceId) -> Grant {
-    Grant {
-        id,
-        version: 1,
-        customer_id,
-        device_id,
-        source: GrantSource::Share,
-        functions: Allowance::All,
-        variables: Allowance::All,
-        keys: Allowance::All,
-        history: Interval::ALWAYS,
-        starts_at: NOW,
-        ends_at: None,
     }
 }
 

@@ -22,7 +22,19 @@ pub struct Tokens {
 
 /// Authorization code with PKCE, from the app's first redirect to its tokens.
 pub async fn sign_in(base: &str, client_id: &str, redirect_uri: &str, customer: &Customer, scope: &str) -> Tokens {
-    let mut browser = Browser::new(base);
+    sign_in_over(super::http(), base, client_id, redirect_uri, customer, scope).await
+}
+
+/// The same by another way than straight over loopback.
+pub async fn sign_in_over(
+    http: reqwest::Client,
+    base: &str,
+    client_id: &str,
+    redirect_uri: &str,
+    customer: &Customer,
+    scope: &str,
+) -> Tokens {
+    let mut browser = Browser::new(base, http.clone());
     let mut pages = Vec::new();
     let query = [
         ("response_type", "code"),
@@ -57,7 +69,7 @@ pub async fn sign_in(base: &str, client_id: &str, redirect_uri: &str, customer: 
         ("code", code),
         ("code_verifier", VERIFIER),
     ];
-    let request = super::http().post(format!("{base}/oauth/token")).form(&form);
+    let request = http.post(format!("{base}/oauth/token")).form(&form);
     let answer = Answer::of(request.send().await.expect("the server answers"))
         .await
         .expect(200);
@@ -88,10 +100,10 @@ struct Browser {
 }
 
 impl Browser {
-    fn new(base: &str) -> Self {
+    fn new(base: &str, http: reqwest::Client) -> Self {
         Self {
             base: base.to_owned(),
-            http: super::http(),
+            http,
             cookies: BTreeMap::new(),
             address: Url::parse(base).expect("a URL"),
             page: String::new(),

@@ -30,7 +30,7 @@ pub struct Installation {
     machine: (String, String),
     owner_password: String,
     /// Of the environment, over the configuration.
-    settings: Vec<(&'static str, &'static str)>,
+    settings: Vec<(&'static str, String)>,
     starts: u32,
     database: Option<Database>,
     scratch: Scratch,
@@ -176,8 +176,9 @@ impl Installation {
     }
 
     /// As [`Self::restart`], with these variables of the environment from now on.
-    pub fn restart_with(&mut self, settings: &[(&'static str, &'static str)]) {
-        self.settings.extend(settings);
+    pub fn restart_with(&mut self, settings: &[(&'static str, &str)]) {
+        self.settings
+            .extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
         self.restart();
     }
 
@@ -207,7 +208,7 @@ impl Installation {
             .env("OSTLER_LISTEN", format!("127.0.0.1:{port}"))
             .env("OSTLER_LIMITS_REQUESTS_PER_MINUTE_PER_ADDRESS", "0")
             .env("OSTLER_LIMITS_REQUESTS_PER_MINUTE_PER_CALLER", "0")
-            .envs(self.settings.iter().copied());
+            .envs(self.settings.iter().map(|(name, value)| (name, value)));
         let name = format!("ostler-{}", self.starts);
         let mut server = Process::spawn(&name, &mut serve, &self.scratch);
         server.wait_for_listener(([127, 0, 0, 1], port).into(), READY_WITHIN);

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::command::{CommandResponse, answer};
 use crate::access::{DevicesControl, FleetControl, Scoped};
 use crate::error::{ApiError, Refusal};
-use crate::extract::{Json, Path};
+use crate::extract::{Json, Named, Path};
 use crate::problem::{Code, Place, Problem};
 use crate::state::ServerState;
 
@@ -23,6 +23,15 @@ use crate::state::ServerState;
 pub struct CallPath {
     device_id: DeviceId,
     function: FunctionName,
+}
+
+impl Named for CallPath {
+    fn nobodys() -> Self {
+        Self {
+            device_id: DeviceId::NOBODYS,
+            function: "unreadable".parse().expect("it has the letters of a name"),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]

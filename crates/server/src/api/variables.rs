@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::call_function::denied_problem;
 use crate::access::{DevicesRead, Scoped};
 use crate::error::{ApiError, Refusal};
-use crate::extract::{Json, Path, Query};
+use crate::extract::{Json, Named, Path, Query};
 use crate::problem::{Code, Problem};
 use crate::state::ServerState;
 
@@ -19,6 +19,15 @@ use crate::state::ServerState;
 pub struct VariablePath {
     device_id: DeviceId,
     variable: VariableName,
+}
+
+impl Named for VariablePath {
+    fn nobodys() -> Self {
+        Self {
+            device_id: DeviceId::NOBODYS,
+            variable: "unreadable".parse().expect("it has the letters of a name"),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -23,7 +23,7 @@ on_both! {
         let web = door.web().await;
         let first = door.signed_in(&web).await;
         let lost = Tokens::of(&door.refresh(&web, first.refresh()).await);
-        door.pass(Duration::from_secs(60));
+        door.pass(Duration::from_secs(30));
         let again = Tokens::of(&door.refresh(&web, first.refresh()).await);
         assert_eq!(lost.refresh, again.refresh);
         assert_ne!(lost.access, again.access);
@@ -35,7 +35,7 @@ on_both! {
         let web = door.web().await;
         let first = door.signed_in(&web).await;
         let second = Tokens::of(&door.refresh(&web, first.refresh()).await);
-        door.pass(Duration::from_millis(60_001));
+        door.pass(Duration::from_millis(30_001));
         assert_eq!(error(&door.refresh(&web, first.refresh()).await), "invalid_grant");
         assert!(!door.is_good(&second.access).await);
         assert_eq!(error(&door.refresh(&web, second.refresh()).await), "invalid_grant");

@@ -156,6 +156,8 @@ mod tests {
     use super::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
         #[test]
         fn no_template_makes_it_panic(template in "[a-c.{}&\"é]{0,40}") {
             let rendered = variables(json!({"a": {"b": "{{c}}"}, "c": [1, null]})).render(&template);

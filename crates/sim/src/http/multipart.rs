@@ -59,6 +59,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
         #[test]
         fn no_bytes_make_it_panic(content_type in ".*", body in proptest::collection::vec(any::<u8>(), 0..200)) {
             read(&content_type, &body);

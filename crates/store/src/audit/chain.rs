@@ -12,7 +12,7 @@ use super::act::{Act, Salted};
 use crate::db::Shared;
 use crate::dialect::json_rows;
 use crate::error::StoreError;
-use crate::tx::{Link, execute, on};
+use crate::tx::{Link, execute, on, row};
 use crate::value::{Millis, Text};
 
 /// The last entry of a chain.
@@ -26,6 +26,13 @@ const CHAINS: &str = "SELECT chain_id FROM audit_chain ORDER BY created_at, chai
 const NEW_CHAIN: &str = "INSERT INTO audit_chain (chain_id, created_at) VALUES ($1, $2)";
 const HEAD: &str = "
     SELECT seq, hash FROM audit_entry WHERE chain_id = $1 ORDER BY seq DESC LIMIT 1";
+/// Also of a chain that has no entry yet. By its key, so that it costs the same however long a chain is.
+const HEADS: &str = "
+    SELECT c.chain_id, e.seq, e.hash
+      FROM audit_chain c
+      LEFT JOIN audit_entry e ON e.chain_id = c.chain_id
+       AND e.seq = (SELECT MAX(l.seq) FROM audit_entry l WHERE l.chain_id = c.chain_id)
+     ORDER BY c.created_at, c.chain_id";
 const EXTEND: &str = "
     INSERT INTO audit_entry (chain_id, seq, at, prev_hash, hash, body)
     VALUES ($1, $2, $3, $4, $5, $6)";
@@ -35,6 +42,10 @@ const DETAILS: crate::dialect::Pair = json_rows!(
        FROM ",
     ""
 );
+
+row! {
+    struct HeadRow { chain_id: Text<ChainId>, seq: Option<i64>, hash: Option<Vec<u8>> }
+}
 
 pub(crate) async fn chains(link: Link<'_>) -> Result<Vec<ChainId>, StoreError> {
     let rows: Vec<(Text<ChainId>,)> = on!(link, |db| sqlx::query_as(CHAINS).fetch_all(&mut *db).await?);
@@ -129,6 +140,18 @@ async fn read_head(link: Link<'_>, chain_id: ChainId) -> Result<ChainHead, Store
             hash: ChainHash::GENESIS,
         }),
     }
+}
+
+/// Where each chain of the installation ends, by one statement: at one instant.
+pub(super) async fn heads(link: Link<'_>) -> Result<Vec<(ChainId, ChainHead)>, StoreError> {
+    let rows: Vec<HeadRow> = on!(link, |db| sqlx::query_as(HEADS).fetch_all(&mut *db).await?);
+    rows.into_iter()
+        .map(|HeadRow { chain_id, seq, hash }| {
+            let hash = hash.map_or(Ok(ChainHash::GENESIS), |hash| chain_hash(&hash))?;
+            let seq = seq.unwrap_or(0);
+            Ok((chain_id.0, ChainHead { seq, hash }))
+        })
+        .collect()
 }
 
 pub(super) fn chain_hash(bytes: &[u8]) -> Result<ChainHash, StoreError> {

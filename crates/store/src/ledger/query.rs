@@ -2,6 +2,7 @@
 
 use ostler_core::command::CommandStatus;
 use ostler_core::id::{CommandId, CustomerId, DeviceId, ProductId};
+use ostler_core::interval::Interval;
 use ostler_core::name::FunctionName;
 use ostler_core::time::Timestamp;
 
@@ -44,7 +45,7 @@ const OVERDUE: &str = "
 /// A function's commands that an event may still confirm.
 const UNKNOWN: &str = "
     SELECT command_id FROM command
-     WHERE device_id = $1 AND function = $2 AND status = 'unknown' AND created_at >= $3
+     WHERE device_id = $1 AND function = $2 AND status = 'unknown' AND created_at >= $3 AND created_at < $4
      ORDER BY command_id
      LIMIT 100";
 
@@ -84,18 +85,19 @@ impl Store {
         Ok(rows.into_iter().map(|(Text(id),)| id).collect())
     }
 
-    /// The commands of one function whose outcome nobody could say, made since then.
+    /// The commands of one function whose outcome nobody could say, made in that time.
     pub async fn unknown_commands(
         &self,
         device_id: DeviceId,
         function: &FunctionName,
-        since: Timestamp,
+        made: Interval,
     ) -> Result<Vec<CommandId>, StoreError> {
         let mut conn = self.read().await?;
         let rows: Vec<(Text<CommandId>,)> = on!(conn.link(), |db| sqlx::query_as(UNKNOWN)
             .bind(Text(device_id))
             .bind(Text(function))
-            .bind(Millis(since))
+            .bind(Millis(made.from))
+            .bind(Millis(made.to))
             .fetch_all(&mut *db)
             .await?);
         Ok(rows.into_iter().map(|(Text(id),)| id).collect())

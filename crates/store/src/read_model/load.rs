@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ostler_core::id::{CloudDeviceId, DeviceId, ProductId};
 use ostler_core::name::FunctionName;
+use ostler_core::product::Product;
 use ostler_core::time::Timestamp;
 
 use super::{Change, DeviceChange, ReadModel};
@@ -52,12 +53,8 @@ row! {
 impl ReadModel {
     pub(crate) async fn load(mut link: Link<'_>, products: &ProductCache) -> Result<Self, StoreError> {
         let mut model = Self::default();
-        for row in all::<ProductRow>(link.again(), PRODUCTS).await? {
-            model.apply(Change::Product(products.parsed(
-                row.product_id.0,
-                row.version,
-                &row.file,
-            )?));
+        for product in load_products(link.again(), products).await? {
+            model.apply(Change::Product(product));
         }
         for row in all::<DeviceRow>(link.again(), DEVICES).await? {
             model.load_device(row);
@@ -95,6 +92,14 @@ impl ReadModel {
             self.apply(Change::Presence { device_id, presence });
         }
     }
+}
+
+/// Reads and parses every product as it is declared now.
+pub(crate) async fn load_products(link: Link<'_>, products: &ProductCache) -> Result<Vec<Arc<Product>>, StoreError> {
+    let rows = all::<ProductRow>(link, PRODUCTS).await?;
+    rows.into_iter()
+        .map(|row| products.parsed(row.product_id.0, row.version, &row.file))
+        .collect()
 }
 
 async fn all<T>(link: Link<'_>, sql: &'static str) -> Result<Vec<T>, StoreError>

@@ -36,6 +36,14 @@ const RANGE: &str = "
      WHERE device_id = $1 AND time >= $2 AND time < $3 AND (time > $2 OR event_id > $4)
      ORDER BY time, event_id
      LIMIT $5";
+/// Read along the primary key. One function's confirmation is looked for in a short time, so the
+/// limit is for a device that runs wild.
+const NAMED: &str = "
+    SELECT event_id, name, data, time, published_at, received_at
+      FROM event
+     WHERE device_id = $1 AND published_at >= $2 AND published_at < $3 AND name = $4
+     ORDER BY published_at, identity
+     LIMIT 1000";
 
 row! {
     struct EventRow {
@@ -71,6 +79,24 @@ impl StoredEvent {
 }
 
 impl Store {
+    /// What a device published under one name in that time, by the cloud's clock.
+    pub async fn events_named(
+        &self,
+        device_id: DeviceId,
+        name: &str,
+        published: Interval,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let mut conn = self.read().await?;
+        let rows: Vec<EventRow> = on!(conn.link(), |db| sqlx::query_as(NAMED)
+            .bind(Text(device_id))
+            .bind(Millis(published.from))
+            .bind(Millis(published.to))
+            .bind(name)
+            .fetch_all(&mut *db)
+            .await?);
+        Ok(rows.into_iter().map(StoredEvent::from).collect())
+    }
+
     /// Events in the order of their time, within the intervals that may be seen.
     pub async fn events(
         &self,

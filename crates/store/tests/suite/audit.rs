@@ -1,7 +1,7 @@
 //! The audit chain: every act is in it, and nothing in it can be changed unnoticed.
 
 use ostler_core::grant::GrantSource;
-use ostler_store::{Actor, AuditEntry, AuditKey, FaultKind, HeadFault, Link, Page, Store};
+use ostler_store::{Actor, AuditEntry, AuditKey, ChainPoint, FaultKind, HeadFault, Link, Page, Store};
 
 use super::world::{NOW, World, later, on_both, said};
 
@@ -93,6 +93,22 @@ on_both! {
         tamper(&world, "DELETE FROM audit_entry WHERE seq >= 4").await;
         world.store.verify_audit().await.unwrap().unwrap();
         let found = world.store.verify_audit_head(&head, &key.public_key()).await.unwrap_err();
+        assert!(matches!(found, HeadFault::Chain(fault) if fault.kind == FaultKind::Missing), "{found}");
+    }
+
+    async fn a_head_is_read_without_walking_the_chain(world) {
+        let key = AuditKey::from_seed(&[5; 32]);
+        let empty = world.store.sign_audit_head(&key, NOW).await.unwrap();
+        assert_eq!((empty.chains.len(), empty.chains[0].seq), (1, 0));
+        world.held_device().await;
+        let report = world.store.verify_audit().await.unwrap().unwrap()[0];
+        let head = world.store.sign_audit_head(&key, NOW).await.unwrap();
+        assert_eq!(head.chains, [ChainPoint::from(&report)]);
+        // Of a chain that does not hold it says where it ends, and whoever verifies is told.
+        tamper(&world, "DELETE FROM audit_entry WHERE seq = 2").await;
+        let damaged = world.store.sign_audit_head(&key, NOW).await.unwrap();
+        assert_eq!(damaged.chains, head.chains);
+        let found = world.store.verify_audit_head(&damaged, &key.public_key()).await.unwrap_err();
         assert!(matches!(found, HeadFault::Chain(fault) if fault.kind == FaultKind::Missing), "{found}");
     }
 

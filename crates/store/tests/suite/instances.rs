@@ -2,13 +2,18 @@
 //! settle what they do at once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ostler_core::grant::GrantSource;
+use ostler_core::id::DeviceId;
+use ostler_core::product_file::ProductFile;
 use ostler_core::secret::SecretDigest;
-use ostler_store::{GrantCreated, Idempotency, IntentRecorded, NewCommand, Store};
+use ostler_store::{
+    Actor, FaultPlan, FaultPoint, GrantCreated, Idempotency, IntentRecorded, NewCommand, Store, StoreOptions,
+};
 
-use super::world::{Counting, NOW, World, later, options, said};
+use super::world::{Counting, NOW, World, later, options, product_file, said};
 
 async fn two_instances() -> (World, Store) {
     let world = World::postgres().await;
@@ -32,6 +37,56 @@ async fn p1_an_end_on_one_instance_is_an_end_on_all() {
     assert_eq!(seen().await, 1);
     world.store.end_grant(grant_id, said(), later(1)).await.unwrap();
     assert_eq!(seen().await, 0);
+}
+
+/// Counts how often the database is asked.
+#[derive(Default)]
+struct Asked(AtomicU64);
+
+impl FaultPlan for Asked {
+    fn strikes(&self, point: FaultPoint) -> bool {
+        if point == FaultPoint::Read {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        false
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p8_a_product_that_another_instance_changed_costs_no_second_look() {
+    let world = World::postgres().await;
+    let (ada, device_id, _) = world.held_device().await;
+    let asked = Arc::new(Asked::default());
+    let with_count = StoreOptions {
+        faults: Arc::clone(&asked) as Arc<dyn FaultPlan>,
+        ..options(&Arc::new(Counting::default()))
+    };
+    let second = Store::open(&world.place.url(), with_count, NOW).await.unwrap();
+    let cost = async |device_id| {
+        let before = asked.0.load(Ordering::SeqCst);
+        let facts = second.facts(Some(ada), device_id, None, Instant::now()).await.unwrap();
+        let name = facts
+            .device
+            .map(|device| (device.product.version, device.product.declaration.name.clone()));
+        (asked.0.load(Ordering::SeqCst) - before, name)
+    };
+    assert_eq!(cost(DeviceId::draw(NOW, &*world.entropy)).await, (1, None));
+    let (first, told) = cost(device_id).await;
+    assert_eq!((first, told.unwrap().0), (1, 1));
+    for (version, name) in [(2, "Warm"), (3, "Warmer")] {
+        let file = ProductFile {
+            name: name.to_owned(),
+            ..product_file("thermostat")
+        };
+        world.store.apply_product(&file, Actor::System, later(1)).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(
+                cost(device_id).await,
+                (1, Some((version, name.to_owned()))),
+                "changed elsewhere, and seen"
+            );
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -163,17 +163,33 @@ fn carry<A, B>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ostler_core::port::Clock as _;
+    use ostler_server::edge::SystemClock;
+    use ostler_testkit::{Scratch, issued, self_signed};
+
     use crate::setup::check::verdict::Standing;
 
-    /// When the fixtures were made; they last a hundred years.
-    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
     const CENTURY: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
 
-    fn look_at(certificate: &str, key: &str, host: &str, now: Timestamp) -> Verdict {
-        let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tls");
+    fn now() -> Timestamp {
+        SystemClock.now()
+    }
+
+    /// What an operator may have put there, in one folder.
+    fn files() -> Scratch {
+        let scratch = Scratch::new();
+        let whole = issued(&scratch, "chain", &["api.example.com", "127.0.0.1"]);
+        let both = std::fs::read_to_string(whole.certificate).unwrap();
+        let (server, _issuer) = both.split_at(both.find("-----END CERTIFICATE-----\n").unwrap() + 26);
+        scratch.write("server.crt", server);
+        self_signed(&scratch, "other", &["api.example.com"]);
+        scratch
+    }
+
+    fn look_at(files: &Scratch, certificate: &str, key: &str, host: &str, now: Timestamp) -> Verdict {
         let tls = Tls {
-            certificate_file: fixtures.join(certificate),
-            key_file: fixtures.join(key),
+            certificate_file: files.join(certificate),
+            key_file: files.join(key),
             reload: Duration::from_secs(10),
         };
         judge(&tls, host, now)
@@ -181,99 +197,95 @@ mod tests {
 
     #[test]
     fn a_whole_chain_for_its_host_holds_and_warns_three_weeks_before_its_end() {
+        let files = files();
         assert_eq!(
-            look_at("chain.crt", "server.key", "api.example.com", NOW).standing,
+            look_at(&files, "chain.crt", "chain.key", "api.example.com", now()).standing,
             Standing::Ok
         );
         assert_eq!(
-            look_at("chain.crt", "server.key", "127.0.0.1", NOW).standing,
+            look_at(&files, "chain.crt", "chain.key", "127.0.0.1", now()).standing,
             Standing::Ok
         );
-        let end = valid_until();
+        let end = valid_until(&files);
         let day = Duration::from_secs(24 * 60 * 60);
         assert_eq!(
-            look_at("chain.crt", "server.key", "api.example.com", end - day * 22).standing,
+            look_at(&files, "chain.crt", "chain.key", "api.example.com", end - day * 22).standing,
             Standing::Ok
         );
         assert_eq!(
-            look_at("chain.crt", "server.key", "api.example.com", end - day * 20).standing,
+            look_at(&files, "chain.crt", "chain.key", "api.example.com", end - day * 20).standing,
             Standing::Warning
         );
     }
 
     #[test]
     fn each_way_in_which_customers_would_refuse_it_fails_by_name() {
+        let (files, now) = (files(), now());
         let table = [
             (
                 "chain.crt",
-                "server.key",
+                "chain.key",
                 "api.example.com",
-                NOW + CENTURY * 2,
+                now + CENTURY * 2,
                 "expired",
             ),
             (
                 "chain.crt",
-                "server.key",
+                "chain.key",
                 "api.example.com",
-                NOW - CENTURY / 2,
+                now - CENTURY / 2,
                 "not valid yet",
             ),
             (
                 "chain.crt",
-                "server.key",
+                "chain.key",
                 "www.example.com",
-                NOW,
+                now,
                 "not for www.example.com",
             ),
             (
                 "server.crt",
-                "server.key",
+                "chain.key",
                 "api.example.com",
-                NOW,
+                now,
                 "chain is not complete",
             ),
             (
                 "chain.crt",
                 "other.key",
                 "api.example.com",
-                NOW,
+                now,
                 "other.key is not the key of",
             ),
-            (
-                "server.key",
-                "server.key",
-                "api.example.com",
-                NOW,
-                "holds no certificate",
-            ),
+            ("chain.key", "chain.key", "api.example.com", now, "holds no certificate"),
             (
                 "absent.crt",
-                "server.key",
+                "chain.key",
                 "api.example.com",
-                NOW,
+                now,
                 "absent.crt cannot be read",
             ),
             (
                 "chain.crt",
                 "server.crt",
                 "api.example.com",
-                NOW,
+                now,
                 "server.crt cannot be read",
             ),
         ];
-        for (certificate, key, host, now, words) in table {
-            let verdict = look_at(certificate, key, host, now);
+        for (certificate, key, host, at, words) in table {
+            let verdict = look_at(&files, certificate, key, host, at);
             assert_eq!(verdict.standing, Standing::Failed, "{certificate} {key} {host}");
             assert!(verdict.detail.contains(words), "{words}: {}", verdict.detail);
         }
     }
 
     /// The first moment at which it is expired, found as a client finds it.
-    fn valid_until() -> Timestamp {
-        let (mut good, mut bad) = (NOW, NOW + CENTURY * 2);
+    fn valid_until(files: &Scratch) -> Timestamp {
+        let (mut good, mut bad) = (now(), now() + CENTURY);
         while bad.since(good) > Duration::from_secs(1) {
             let middle = good + bad.since(good) / 2;
-            match look_at("chain.crt", "server.key", "api.example.com", middle).standing {
+            match look_at(files, "chain.crt", "chain.key", "api.example.com", middle).standing {
                 Standing::Failed => bad = middle,
                 Standing::Ok | Standing::Warning | Standing::Skipped => good = middle,
             }
