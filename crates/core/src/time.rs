@@ -43,8 +43,8 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// RFC 3339 with milliseconds. By hand, because a general formatter takes ten times as long, and
-    /// every answer holds several.
+    /// RFC 3339 with milliseconds. By hand, because a general formatter takes three times as long,
+    /// and every answer holds several.
     fn written(self) -> Ascii<24> {
         let instant = jiff::Timestamp::from_millisecond(self.0).expect("a Timestamp lies within the years 1 to 9999");
         let at = Offset::UTC.to_datetime(instant);

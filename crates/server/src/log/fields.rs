@@ -1,8 +1,8 @@
 //! Fields of spans and lines as tracing-subscriber writes them, only faster where it matters.
 //!
 //! Every request has a span with three fields, which are written down whether or not a line is ever
-//! logged in it. The usual visitor takes 1 µs for them, most of it for styles that only a terminal
-//! has. What it writes is kept to the byte; all but plain values is left to it.
+//! logged in it. The usual visitor takes some 5,700 instructions for them (about 1 µs), most for
+//! styles that only a terminal has. What it writes is kept to the byte; all but plain values is left to it.
 
 use std::fmt::{self, Write as _};
 
