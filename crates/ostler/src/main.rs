@@ -19,6 +19,11 @@ use clap::Parser;
 
 use crate::commands::{Cli, Command};
 
+/// A call allocates some hundred times, half of them freed by another thread or larger than glibc
+/// likes; it spent a sixth of its CPU on that (docs/performance.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // Exactly one provider of cryptography, chosen before anything could choose another.

@@ -62,7 +62,9 @@ pub struct BackupSummary {
 const INTEGRITY: &str = "PRAGMA integrity_check";
 const FOREIGN_KEYS: &str = "PRAGMA foreign_key_check";
 const COPY: &str = "VACUUM INTO $1";
-const NEWEST_ACT: &str = "SELECT MAX(at) FROM audit_entry";
+/// Also of what waits in the journal.
+const NEWEST_ACT: &str = "
+    SELECT MAX(at) FROM (SELECT MAX(at) AS at FROM audit_entry UNION ALL SELECT MAX(at) FROM journal)";
 
 /// Copies a running or stopped installation to `to`, which must not exist.
 pub async fn backup(url: &str, to: &Path) -> Result<BackupSummary, BackupError> {

@@ -8,11 +8,11 @@
 //! statement has to judge, or that changes what the read model says.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ostler_core::id::CommandId;
 use ostler_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use sqlx::SqliteConnection;
 
 use crate::audit::{Act, ChainEntry};
 use crate::db::{Lane, Shared};
@@ -27,17 +27,14 @@ use crate::value::{Millis, Text};
 /// files them keeps nobody waiting.
 const FILED_AT_ONCE: usize = 256;
 
-/// One hop to SQLite's thread for the whole transaction, where each statement of its own would cost
-/// two switches of threads.
+/// A statement alone is a transaction of its own: one hop to SQLite's thread, where each further
+/// statement, `BEGIN` and `COMMIT` too, would cost a switch of threads.
 const JOT: &str = "
-    BEGIN IMMEDIATE;
-    INSERT INTO journal (seq, body) VALUES (?, ?);
-    COMMIT";
-const JOT_WITH_ACTS: &str = "
-    BEGIN IMMEDIATE;
-    INSERT INTO journal (seq, body) VALUES (?, ?);
-    INSERT INTO audit_entry (chain_id, seq, at, prev_hash, hash, body) VALUES (?, ?, ?, ?, ?, ?);
-    COMMIT";
+    INSERT INTO journal (seq, body, chain_id, entry_seq, at, prev_hash, hash, acts)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+const FILE_ACTS: &str = "
+    INSERT INTO audit_entry (chain_id, seq, at, prev_hash, hash, body)
+    SELECT chain_id, entry_seq, at, prev_hash, hash, acts FROM journal WHERE acts IS NOT NULL ORDER BY seq";
 const FIRST: &str = "INSERT INTO journal (seq, body) VALUES (1, $1)";
 const JOURNAL: &str = "SELECT body FROM journal ORDER BY seq";
 const CLEAR: &str = "DELETE FROM journal";
@@ -179,30 +176,36 @@ impl Waiting {
 }
 
 /// Makes a jot and its acts durable. The caller holds the lane and knows its chain's head.
-///
-/// Nobody may cancel this: half-way, the connection is inside a transaction.
 pub(crate) async fn jot(
     shared: &Shared,
     lane: &mut Lane,
     jot: Jot<'_>,
-    acts: Vec<Act>,
+    acts: &[Act],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (Tail::Known(waiting), Some(connection)) = (&mut lane.tail, shared.writing_connection().await?) else {
+    let (Tail::Known(waiting), Some(mut connection)) = (&mut lane.tail, shared.writing_connection().await?) else {
         return Err(StoreError::inconsistent("a jot without a journal"));
     };
     let entry = lane
         .head
         .as_ref()
         .filter(|_| !acts.is_empty())
-        .map(|head| ChainEntry::after(head, shared.chain_id, &acts, now));
-    let body = jot.body();
+        .map(|head| ChainEntry::after(head, shared.chain_id, acts, now));
     pass(&*shared.faults, FaultPoint::BeforeCommit)?;
-    let mut connection = connection;
-    let written = write(&mut connection, waiting.jots + 1, body, entry.as_ref(), shared).await;
+    let written = sqlx::query(JOT)
+        .bind(waiting.jots + 1)
+        .bind(jot.body())
+        .bind(entry.as_ref().map(|_| Text(shared.chain_id)))
+        .bind(entry.as_ref().map(|entry| entry.head.seq))
+        .bind(entry.as_ref().map(|entry| Millis(entry.at)))
+        .bind(entry.as_ref().map(|entry| entry.previous.0.to_vec()))
+        .bind(entry.as_ref().map(|entry| entry.head.hash.0.to_vec()))
+        .bind(entry.as_ref().map(|entry| entry.body.as_str()))
+        .execute(&mut *connection)
+        .await;
     let lost = written.is_ok() && shared.faults.strikes(FaultPoint::CommitLost);
     match written {
-        Ok(()) if !lost => {
+        Ok(_) if !lost => {
             waiting.add(jot);
             if let Some(entry) = entry {
                 lane.head = Some(entry.head);
@@ -210,42 +213,14 @@ pub(crate) async fn jot(
             shared.something_waits();
             Ok(())
         }
-        // The transaction was still open: nothing of it is durable.
-        Err(error) if rolled_back(&mut connection).await => Err(error.into()),
+        // The statement is the commit, so its error does not tell whether something is durable.
         uncertain => {
             lane.head = None;
             lane.tail.doubt();
             shared.something_waits();
-            Err(StoreError::CommitUnknown(uncertain.err().map(std::sync::Arc::new)))
+            Err(StoreError::CommitUnknown(uncertain.err().map(Arc::new)))
         }
     }
-}
-
-async fn write(
-    connection: &mut SqliteConnection,
-    seq: i64,
-    body: String,
-    entry: Option<&ChainEntry>,
-    shared: &Shared,
-) -> Result<(), sqlx::Error> {
-    let query = match entry {
-        None => sqlx::query(JOT).bind(seq).bind(body),
-        Some(entry) => sqlx::query(JOT_WITH_ACTS)
-            .bind(seq)
-            .bind(body)
-            .bind(Text(shared.chain_id))
-            .bind(entry.head.seq)
-            .bind(Millis(entry.at))
-            .bind(entry.previous.0.to_vec())
-            .bind(entry.head.hash.0.to_vec())
-            .bind(entry.body.as_str()),
-    };
-    query.execute(connection).await.map(drop)
-}
-
-/// Fails where no transaction is open, so it tells whether one was.
-async fn rolled_back(connection: &mut SqliteConnection) -> bool {
-    sqlx::raw_sql("ROLLBACK").execute(connection).await.is_ok()
 }
 
 /// The journal's first row, in a transaction that has filed those before.
@@ -268,6 +243,7 @@ pub(crate) async fn file(tx: &mut Tx, tail: Tail) -> Result<(), StoreError> {
     insert_commands(tx.link(), &waiting.commands).await?;
     settle_commands(tx.link(), &waiting.outcomes).await?;
     write_events(tx, &waiting.events).await?;
+    execute!(tx.link(), sqlx::query(FILE_ACTS));
     execute!(tx.link(), sqlx::query(CLEAR));
     Ok(())
 }

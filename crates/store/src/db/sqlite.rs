@@ -43,6 +43,8 @@ fn options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
         .statement_cache_capacity(256)
         // Else a statement of many rows writes what it could undo into a file of its own.
         .pragma("temp_store", "MEMORY")
+        // Pages that are written again and again go to the database once. 16 MiB.
+        .pragma("wal_autocheckpoint", "4000")
         // After a burst the write-ahead log gives its disk space back.
         .pragma("journal_size_limit", "67108864"))
 }
@@ -67,7 +69,8 @@ pub(super) async fn open(url: &str, options_given: StoreOptions, now: Timestamp)
     };
     let write = forever()
         .max_connections(1)
-        .connect_with(options.clone())
+        // 16 MiB: pages that a bulk commit dirties stay until it commits, else they are written twice.
+        .connect_with(options.clone().pragma("cache_size", "-16384"))
         .await
         .map_err(OpenError::Connect)?;
     let read = forever()

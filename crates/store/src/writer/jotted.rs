@@ -54,7 +54,7 @@ impl<'b> Jotted<'b> {
         now: Timestamp,
     ) -> Result<Answers, StoreError> {
         if lane.has_room_for(&self.jot) {
-            jot(shared, &mut lane, self.jot, self.acts, now).await?;
+            jot(shared, &mut lane, self.jot, &self.acts, now).await?;
         } else {
             let mut tx = shared.begin(lane, now).await?;
             tx.jot(&self.jot).await?;
