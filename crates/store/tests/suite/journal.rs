@@ -127,7 +127,7 @@ async fn live_device(world: &World) -> DeviceId {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p7_what_waits_survives_a_crash() {
+async fn p3_what_waits_survives_a_crash() {
     let world = World::sqlite().await;
     let device_id = live_device(&world).await;
     for number in 2..40 {
