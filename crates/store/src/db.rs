@@ -11,7 +11,7 @@ mod sqlite;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Sqlite, SqlitePool};
@@ -94,8 +94,8 @@ pub(crate) struct Shared {
     pub chain_id: ChainId,
     pub products: ProductCache,
     lane: Arc<Mutex<Lane>>,
-    /// Whether the lane's tail may hold something.
-    waits: AtomicBool,
+    /// How many rows the lane's tail holds, at least one if that is in doubt.
+    waiting_rows: AtomicUsize,
     model: Option<Model>,
     claim: Mutex<Option<Claim>>,
 }
@@ -250,16 +250,16 @@ impl Shared {
     }
 
     pub fn waits(&self) -> bool {
-        self.waits.load(Ordering::Acquire)
+        self.waiting_rows() > 0
     }
 
-    /// To be said before anybody is told that it is durable.
-    pub fn something_waits(&self) {
-        self.waits.store(true, Ordering::Release);
+    pub fn waiting_rows(&self) -> usize {
+        self.waiting_rows.load(Ordering::Acquire)
     }
 
-    pub fn nothing_waits(&self) {
-        self.waits.store(false, Ordering::Release);
+    /// The caller holds the lane. To be said before anybody is told that something is durable.
+    pub fn say_what_waits(&self, tail: &Tail) {
+        self.waiting_rows.store(tail.rows(), Ordering::Release);
     }
 
     /// SQLite's one connection that writes. The caller holds the lane.

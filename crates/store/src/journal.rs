@@ -23,9 +23,11 @@ use crate::telemetry::{EventRow, write_events};
 use crate::tx::{Link, Tx, execute, on};
 use crate::value::{Millis, Text};
 
-/// So many rows are filed at once: enough that pages are shared, few enough that a commit which
-/// files them keeps nobody waiting.
+/// So many rows are filed at once under load: enough that pages are shared, few enough that a commit
+/// which files them keeps nobody waiting for long.
 const FILED_AT_ONCE: usize = 256;
+/// With so many, a moment in which nobody waits is used.
+pub(crate) const FILED_IN_PASSING: usize = 32;
 
 /// A statement alone is a transaction of its own: one hop to SQLite's thread, where each further
 /// statement, `BEGIN` and `COMMIT` too, would cost a switch of threads.
@@ -118,6 +120,14 @@ impl Tail {
         }
     }
 
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Unused => 0,
+            Self::InDoubt => 1,
+            Self::Known(waiting) => waiting.rows(),
+        }
+    }
+
     /// It is durable now.
     pub fn add(&mut self, jot: Jot<'_>) {
         match self {
@@ -151,7 +161,8 @@ impl Waiting {
     }
 
     fn rows(&self) -> usize {
-        self.commands.len() + self.outcomes.len() + self.events.len()
+        // A jot without rows counts, too: it has to be cleared away.
+        (self.commands.len() + self.outcomes.len() + self.events.len()).max(self.jots.min(1) as usize)
     }
 
     fn add(&mut self, jot: Jot<'_>) {
@@ -210,14 +221,14 @@ pub(crate) async fn jot(
             if let Some(entry) = entry {
                 lane.head = Some(entry.head);
             }
-            shared.something_waits();
+            shared.say_what_waits(&lane.tail);
             Ok(())
         }
         // The statement is the commit, so its error does not tell whether something is durable.
         uncertain => {
             lane.head = None;
             lane.tail.doubt();
-            shared.something_waits();
+            shared.say_what_waits(&lane.tail);
             Err(StoreError::CommitUnknown(uncertain.err().map(Arc::new)))
         }
     }

@@ -214,11 +214,10 @@ impl Tx {
                     lane.head = head;
                 }
                 lane.tail.filed();
-                shared.nothing_waits();
                 if let Some(jot) = jot {
                     lane.tail.add(jot);
-                    shared.something_waits();
                 }
+                shared.say_what_waits(&lane.tail);
                 shared.apply(changes);
                 Ok(())
             }

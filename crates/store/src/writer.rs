@@ -18,11 +18,15 @@ use self::batch::Batch;
 use self::in_flight::InFlight;
 use crate::db::Shared;
 use crate::error::StoreError;
+use crate::journal::FILED_IN_PASSING;
 use crate::ledger::{IntentRecorded, NewCommand, OutcomeRecorded, Refusal, Settlement};
 use crate::telemetry::{Arrivals, EventFate};
 
 /// The most entries of one commit: a bound for memory and for the time that one answer waits.
 const BATCH_MAX: usize = 1024;
+
+/// A batch so small says that there is little to do, and time to file.
+const FEW: usize = 4;
 
 /// After so long without news, what waits in the journal goes to its tables.
 const FILE_AFTER: Duration = Duration::from_secs(1);
@@ -127,6 +131,9 @@ async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<Entry>, stop: Arc<No
                     let began = tokio::time::Instant::now();
                     Batch::of(taken.drain(..)).write(&shared, &mut in_flight).await;
                     metrics::histogram!("ostler_commit_seconds").record(began.elapsed());
+                    if count <= FEW && queue.is_empty() && shared.waiting_rows() >= FILED_IN_PASSING {
+                        file(&shared).await;
+                    }
                 }
             },
             () = tokio::time::sleep(FILE_AFTER), if shared.waits() => file(&shared).await,

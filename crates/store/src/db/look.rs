@@ -6,7 +6,7 @@
 
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -46,7 +46,7 @@ impl Store {
             entropy: options.entropy,
             products: ProductCache::default(),
             lane: Lane::new(Tail::Unused),
-            waits: AtomicBool::new(false),
+            waiting_rows: AtomicUsize::new(0),
             model: None,
             claim: Mutex::new(None),
         });

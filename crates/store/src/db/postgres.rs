@@ -1,7 +1,7 @@
 //! PostgreSQL: how its connections are set, and which audit chain is this instance's.
 
 use std::str::FromStr;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -84,7 +84,7 @@ pub(super) async fn open(url: &str, options: StoreOptions, now: Timestamp) -> Re
         chain_id,
         products: ProductCache::default(),
         lane: Lane::new(Tail::Unused),
-        waits: AtomicBool::new(false),
+        waiting_rows: AtomicUsize::new(0),
         model: None,
         claim: Mutex::new(Some(Claim::Pg(Box::new(ChainClaim { connection: first })))),
     })

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -43,8 +43,6 @@ fn options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
         .statement_cache_capacity(256)
         // Else a statement of many rows writes what it could undo into a file of its own.
         .pragma("temp_store", "MEMORY")
-        // Pages that are written again and again go to the database once. 16 MiB.
-        .pragma("wal_autocheckpoint", "4000")
         // After a burst the write-ahead log gives its disk space back.
         .pragma("journal_size_limit", "67108864"))
 }
@@ -84,7 +82,7 @@ pub(super) async fn open(url: &str, options_given: StoreOptions, now: Timestamp)
         chain_id,
         products: ProductCache::default(),
         lane: Lane::new(Tail::InDoubt),
-        waits: AtomicBool::new(true),
+        waiting_rows: AtomicUsize::new(1),
         model: Some(Model::untrusted()),
         claim: Mutex::new(Some(Claim::Sqlite(lock))),
     })
