@@ -3,7 +3,8 @@
 //! SQLite: one connection writes, several read; WAL, synchronous=FULL; an exclusive lock keeps
 //! other writing processes out. PostgreSQL: one pool, synchronous_commit=on. On both, the write
 //! transactions of one instance follow each other in one lane: that is what keeps the read model
-//! and the audit chain exact. Every fault that tests inject strikes here, and nowhere else.
+//! and the audit chain exact. Every fault that tests inject strikes here, or at a commit (`tx`,
+//! `journal`).
 
 mod look;
 mod postgres;

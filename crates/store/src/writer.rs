@@ -1,7 +1,7 @@
 //! Group commit: one task writes what many wait for.
 //!
-//! It takes what is queued, writes it in one transaction with one statement per kind of entry,
-//! commits, answers everybody, and looks again. There is no timer: what queues up during one sync
+//! It takes what is queued, writes it in one transaction (on SQLite mostly as one row of the journal,
+//! else with one statement per kind of entry), commits, answers everybody, and looks again. There is no timer: what queues up during one sync
 //! of the disk is the next batch. The queue is bounded; when it is full, callers are told so.
 
 mod batch;

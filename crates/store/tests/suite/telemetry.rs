@@ -33,7 +33,7 @@ fn windows(list: &[(i64, i64)]) -> IntervalSet {
     list.iter().map(|(from, to)| window(*from, *to)).collect()
 }
 
-fn always() -> IntervalSet {
+pub(super) fn always() -> IntervalSet {
     [Interval::ALWAYS].into_iter().collect()
 }
 
@@ -44,7 +44,7 @@ impl World {
     }
 
     /// An event with the points of one key, published and received at `time`.
-    fn event(&self, device_id: DeviceId, time: i64, points: &[(&str, f64)]) -> NewEvent {
+    pub(super) fn event(&self, device_id: DeviceId, time: i64, points: &[(&str, f64)]) -> NewEvent {
         let data = format!("{points:?}");
         let published = CloudEvent {
             source: Some(CLOUD_ID.parse().unwrap()),
