@@ -8,7 +8,7 @@ use ostler_core::grant::Grant;
 use ostler_core::grant::GrantSource;
 use ostler_core::id::DeviceId;
 use ostler_core::mapping::KeyMapping;
-use ostler_core::policy::{Denied, DeviceSight, Presence, Title, authorize_sight};
+use ostler_core::policy::{Denied, DeviceFacts, DeviceSight, Presence, Title, authorize_sight};
 use ostler_core::product::{Product, VariableDeclaration};
 use ostler_core::time::Timestamp;
 use ostler_store::{DeviceRecord, Renamed, StoreError};
@@ -60,6 +60,12 @@ impl DeviceView {
     pub fn grants(&self) -> &[Arc<Grant>] {
         self.sight.grants()
     }
+}
+
+/// A device that the caller may see, and what of it.
+struct Sighted {
+    device: DeviceFacts,
+    sight: DeviceSight,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -114,8 +120,8 @@ impl App {
         let listed = self.store.customer_devices(customer_id, page, now).await?;
         let mut items = Vec::with_capacity(listed.items.len());
         for record in listed.items {
-            match self.view(caller, record.id, Some(record), now).await {
-                Ok(view) => items.push(view),
+            match self.sighted(caller, record.id, now).await {
+                Ok(sighted) => items.push(self.view(sighted, record)),
                 // A grant that ended between the list and the look.
                 Err(DeviceError::NotFound) => {}
                 Err(error) => return Err(error),
@@ -128,9 +134,10 @@ impl App {
     }
 
     pub async fn device(&self, caller: &Caller, device_id: DeviceId) -> Result<DeviceView, DeviceError> {
-        let now = self.clock.now();
-        let record = self.store.device(device_id).await?;
-        self.view(caller, device_id, record, now).await
+        // Read only for those who may see it: how long that takes depends on what the device just said.
+        let sighted = self.sighted(caller, device_id, self.clock.now()).await?;
+        let record = self.store.device(device_id).await?.ok_or(DeviceError::NotFound)?;
+        Ok(self.view(sighted, record))
     }
 
     /// The name is the device's, not one customer's: only its owner may change it.
@@ -156,23 +163,19 @@ impl App {
         self.device(caller, device_id).await
     }
 
-    async fn view(
-        &self,
-        caller: &Caller,
-        device_id: DeviceId,
-        record: Option<DeviceRecord>,
-        now: Timestamp,
-    ) -> Result<DeviceView, DeviceError> {
+    async fn sighted(&self, caller: &Caller, device_id: DeviceId, now: Timestamp) -> Result<Sighted, DeviceError> {
         let facts = self
             .store
             .facts(caller.customer_id(), device_id, None, self.clock.instant())
             .await?;
         let sight = authorize_sight(caller, Title::of(caller, None), &facts, now)?;
-        let (Some(device), Some(record)) = (facts.device, record) else {
-            return Err(DeviceError::NotFound);
-        };
+        let device = facts.device.ok_or(DeviceError::NotFound)?;
+        Ok(Sighted { device, sight })
+    }
+
+    fn view(&self, Sighted { device, sight }: Sighted, record: DeviceRecord) -> DeviceView {
         let is_current = self.presence_is_current(device.product.id);
-        Ok(DeviceView {
+        DeviceView {
             id: device.id,
             name: record.name,
             notes: record.notes,
@@ -180,6 +183,6 @@ impl App {
             last_heard: record.last_heard_at,
             product: device.product,
             sight,
-        })
+        }
     }
 }
