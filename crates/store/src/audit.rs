@@ -18,4 +18,4 @@ pub use verify::{AuditFault, ChainReport, FaultKind};
 
 pub(crate) use act::digest_text;
 pub use act::{Act, Actor, Detail};
-pub(crate) use chain::{ChainEntry, ChainHead, adopt_chain, append, begin_chain, chains};
+pub(crate) use chain::{ChainEntry, ChainHead, adopt_chain, append, begin_chain, chains, read_head};

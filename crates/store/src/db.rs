@@ -18,16 +18,17 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Sqlite, SqlitePool};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use ostler_core::id::ChainId;
+use ostler_core::id::{ChainId, DeviceId};
 use ostler_core::port::Entropy;
 use ostler_core::time::Timestamp;
 
 use crate::audit::ChainHead;
+use crate::checkpoint::{Checkpointing, Checkpoints};
 use crate::devices::Heard;
 use crate::dialect::Dialect;
 use crate::error::StoreError;
 use crate::faults::{FaultPlan, FaultPoint, NoFaults, pass};
-use crate::journal::{Jot, Tail, file};
+use crate::journal::{Counts, Filing, Tail, file};
 use crate::lock::{InstallationLock, LockError};
 use crate::migrate::{MIGRATIONS, MigrateError, Migration};
 use crate::product_cache::ProductCache;
@@ -84,6 +85,8 @@ pub enum OpenError {
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
     pub(crate) writer: Writer,
+    /// While it runs, SQLite's log is copied.
+    checkpointing: Checkpointing,
 }
 
 /// What transactions and the writer task need, too.
@@ -95,9 +98,11 @@ pub(crate) struct Shared {
     pub chain_id: ChainId,
     pub products: ProductCache,
     lane: Arc<Mutex<Lane>>,
-    /// How many rows the lane's tail holds, at least one if that is in doubt.
-    waiting_rows: AtomicUsize,
+    /// How much the lane's tail holds, for those who do not hold the lane.
+    waiting: WaitingCounts,
     model: Option<Model>,
+    /// `None` where there is no log to copy.
+    pub checkpoints: Option<Checkpoints>,
     claim: Mutex<Option<Claim>>,
 }
 
@@ -112,10 +117,33 @@ impl Lane {
     fn new(tail: Tail) -> Arc<Mutex<Self>> {
         Arc::new(Mutex::new(Self { head: None, tail }))
     }
+}
 
-    /// Whether a jot can be committed by itself.
-    pub fn has_room_for(&self, jot: &Jot<'_>) -> bool {
-        self.head.is_some() && self.tail.has_room_for(jot)
+/// A tail that is in doubt counts as holding something.
+pub(crate) struct WaitingCounts {
+    ledger: AtomicUsize,
+    events: AtomicUsize,
+}
+
+impl WaitingCounts {
+    fn of(tail: &Tail) -> Self {
+        let Counts { ledger, events } = tail.counts();
+        Self {
+            ledger: AtomicUsize::new(ledger),
+            events: AtomicUsize::new(events),
+        }
+    }
+
+    fn set(&self, counts: Counts) {
+        self.ledger.store(counts.ledger, Ordering::Release);
+        self.events.store(counts.events, Ordering::Release);
+    }
+
+    fn get(&self) -> Counts {
+        Counts {
+            ledger: self.ledger.load(Ordering::Acquire),
+            events: self.events.load(Ordering::Acquire),
+        }
     }
 }
 
@@ -147,22 +175,37 @@ impl Store {
             Dialect::Sqlite => sqlite::open(url, options, now).await?,
             Dialect::Postgres => postgres::open(url, options, now).await?,
         });
-        shared.file_tail().await?;
+        shared.have_filed(Filing::Everything).await?;
         shared.rebuild_model().await?;
         shared.warm_products().await?;
         let writer = Writer::start(Arc::clone(&shared), queue);
-        Ok(Self { shared, writer })
+        let checkpointing = Checkpointing::start(Arc::clone(&shared));
+        Ok(Self {
+            shared,
+            writer,
+            checkpointing,
+        })
     }
 
-    /// A connection for reading, which sees everything that anybody was told is durable. On SQLite
-    /// never the writer's: readers do not wait for writers.
+    /// A connection for reading, which sees everything that anybody was told is durable, but for what
+    /// devices said: events, points and when a device was last heard of ([`Self::read_events_of`]). On
+    /// SQLite never the writer's: readers do not wait for writers.
     ///
     /// Boxed, as in [`Self::write`]: waiting for a connection is a future of 14 KiB (PostgreSQL's
     /// handshake is in it), and whoever might ask the database carried it along, the hot path too,
     /// which does not ask.
     pub async fn read(&self) -> Result<Conn, StoreError> {
+        self.read_after(Filing::Ledger).await
+    }
+
+    /// The same, and it also sees all that these devices said.
+    pub(crate) async fn read_events_of(&self, devices: &[DeviceId]) -> Result<Conn, StoreError> {
+        self.read_after(Filing::Devices(devices)).await
+    }
+
+    async fn read_after(&self, filing: Filing<'_>) -> Result<Conn, StoreError> {
         Box::pin(async {
-            self.shared.file_tail().await?;
+            self.shared.have_filed(filing).await?;
             self.shared.read().await
         })
         .await
@@ -175,13 +218,22 @@ impl Store {
 
     /// Begins a write transaction. `now` becomes the time of its audit entry.
     pub async fn write(&self, now: Timestamp) -> Result<Tx, StoreError> {
-        Box::pin(Shared::write(&self.shared, now)).await
+        Box::pin(self.shared.write(now, Filing::Ledger)).await
+    }
+
+    /// The same for one that judges by what these devices said.
+    pub(crate) async fn write_about(&self, devices: &[DeviceId], now: Timestamp) -> Result<Tx, StoreError> {
+        Box::pin(self.shared.write(now, Filing::Devices(devices))).await
     }
 
     /// Waits until everything that was queued is durable, then closes all connections and lets
     /// other processes in.
     pub async fn close(&self) {
         self.writer.stop().await;
+        self.checkpointing.stop();
+        if let Some(checkpoints) = &self.shared.checkpoints {
+            checkpoints.close().await;
+        }
         self.shared.db.close().await;
         if let Some(claim) = self.shared.claim.lock().await.take() {
             claim.release().await;
@@ -207,8 +259,8 @@ impl Shared {
         }))
     }
 
-    pub async fn write(self: &Arc<Self>, now: Timestamp) -> Result<Tx, StoreError> {
-        self.begin(self.enter_lane().await?, now).await
+    async fn write(self: &Arc<Self>, now: Timestamp, filing: Filing<'_>) -> Result<Tx, StoreError> {
+        self.begin(self.enter_lane().await?, now, filing).await
     }
 
     /// Nobody else writes while this is held.
@@ -224,43 +276,60 @@ impl Shared {
         self.trust_model().await
     }
 
-    /// What waits in the journal is filed first, as part of the transaction.
-    pub async fn begin(self: &Arc<Self>, mut lane: OwnedMutexGuard<Lane>, now: Timestamp) -> Result<Tx, StoreError> {
+    /// What of that waits in the journal is filed first, as part of the transaction.
+    pub async fn begin(
+        self: &Arc<Self>,
+        lane: OwnedMutexGuard<Lane>,
+        now: Timestamp,
+        filing: Filing<'_>,
+    ) -> Result<Tx, StoreError> {
         let work = match &self.db {
             Db::Sqlite { write, .. } => Work::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
             Db::Pg(pool) => Work::Pg(pool.begin().await?),
         };
-        let tail = lane.tail.take();
         let mut tx = Tx::new(work, lane, Arc::clone(self), now);
-        file(&mut tx, tail).await?;
+        let filed = file(&mut tx, filing).await?;
+        tx.remember_filed(filed);
         Ok(tx)
     }
 
-    /// Has everything filed that waited when this was called.
-    pub async fn file_tail(self: &Arc<Self>) -> Result<(), StoreError> {
-        if !self.waits() {
+    /// Has filed what of that waited when this was called.
+    pub async fn have_filed(self: &Arc<Self>, filing: Filing<'_>) -> Result<(), StoreError> {
+        if !self.may_wait(filing) {
             return Ok(());
         }
         let lane = Arc::clone(&self.lane).lock_owned().await;
-        if lane.tail.is_filed() {
+        if lane.tail.has_filed(filing) {
             return Ok(());
         }
         self.admit().await?;
         // Filing is no act, so no entry of the audit chain takes its time from here.
-        self.begin(lane, Timestamp::MIN).await?.commit().await
+        self.begin(lane, Timestamp::MIN, filing).await?.commit().await
     }
 
-    pub fn waits(&self) -> bool {
-        self.waiting_rows() > 0
+    fn may_wait(&self, filing: Filing<'_>) -> bool {
+        let Counts { ledger, events } = self.waiting();
+        let of_events = match filing {
+            Filing::Ledger => 0,
+            Filing::Devices(_) | Filing::Oldest(_) | Filing::Everything => events,
+        };
+        ledger > 0 || of_events > 0
     }
 
-    pub fn waiting_rows(&self) -> usize {
-        self.waiting_rows.load(Ordering::Acquire)
+    pub fn waiting(&self) -> Counts {
+        self.waiting.get()
     }
 
     /// The caller holds the lane. To be said before anybody is told that something is durable.
     pub fn say_what_waits(&self, tail: &Tail) {
-        self.waiting_rows.store(tail.rows(), Ordering::Release);
+        self.waiting.set(tail.counts());
+    }
+
+    /// Something has been committed.
+    pub fn count_commit(&self) {
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.count_commit();
+        }
     }
 
     /// SQLite's one connection that writes. The caller holds the lane.

@@ -2,19 +2,20 @@
 //! later, many commits at once.
 //!
 //! SQLite's log takes whole pages. An event or a command touches some pages that nothing else in its
-//! commit touches: written at once, they cost more than all the rest of a request; filed hundreds
-//! together, they are shared. What waits is in memory, too (the [`Tail`]), and has been filed before
-//! anybody reads or begins a transaction, so nobody sees a difference. Nothing is journaled that a
-//! statement has to judge, or that changes what the read model says.
+//! commit touches: written at once, they cost more than all the rest of a request; filed many
+//! together, they are shared. What waits is in memory, too (the [`Tail`]), and a transaction or a
+//! reader has had filed what it may ask about ([`Filing`]) before it begins, so nobody sees a
+//! difference. Nothing is journaled that a statement has to judge, or that changes what the read
+//! model says.
 
-use std::collections::HashMap;
+mod waiting;
+
 use std::sync::Arc;
 
-use ostler_core::id::CommandId;
-use ostler_core::time::Timestamp;
+use ostler_core::id::{ChainId, DeviceId};
 use serde::{Deserialize, Serialize};
 
-use crate::audit::{Act, ChainEntry};
+use crate::audit::ChainEntry;
 use crate::db::{Lane, Shared};
 use crate::error::StoreError;
 use crate::faults::{FaultPoint, pass};
@@ -22,45 +23,51 @@ use crate::ledger::{CommandRow, OutcomeRow, insert_commands, settle_commands};
 use crate::telemetry::{EventRow, write_events};
 use crate::tx::{Link, Tx, execute, on};
 use crate::value::{Millis, Text};
+use waiting::{Portion, Waiting};
 
-/// So many rows are filed at once under load: enough that pages are shared, few enough that a commit
-/// which files them keeps nobody waiting for long.
-const FILED_AT_ONCE: usize = 256;
-/// With so many, a moment in which nobody waits is used.
-pub(crate) const FILED_IN_PASSING: usize = 32;
+pub(crate) use waiting::Counts;
 
 /// A statement alone is a transaction of its own: one hop to SQLite's thread, where each further
 /// statement, `BEGIN` and `COMMIT` too, would cost a switch of threads.
 const JOT: &str = "
-    INSERT INTO journal (seq, body, chain_id, entry_seq, at, prev_hash, hash, acts)
+    INSERT INTO journal (seq, chain_id, entry_seq, at, prev_hash, hash, acts, body)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+/// The chain itself says how far it has been filed, and so the ledger: a row with commands or outcomes
+/// has acts, and both are filed together.
 const FILE_ACTS: &str = "
     INSERT INTO audit_entry (chain_id, seq, at, prev_hash, hash, body)
-    SELECT chain_id, entry_seq, at, prev_hash, hash, acts FROM journal WHERE acts IS NOT NULL ORDER BY seq";
-const FIRST: &str = "INSERT INTO journal (seq, body) VALUES (1, $1)";
-const JOURNAL: &str = "SELECT body FROM journal ORDER BY seq";
-const CLEAR: &str = "DELETE FROM journal";
+    SELECT chain_id, entry_seq, at, prev_hash, hash, acts
+      FROM journal
+     WHERE seq >= $1 AND acts IS NOT NULL
+       AND entry_seq > (SELECT COALESCE(MAX(filed.seq), 0) FROM audit_entry AS filed WHERE filed.chain_id = $2)
+     ORDER BY seq";
+const JOURNAL: &str = "
+    SELECT body, COALESCE(entry_seq, 0) > (SELECT COALESCE(MAX(filed.seq), 0) FROM audit_entry AS filed
+                                            WHERE filed.chain_id = $1)
+      FROM journal
+     ORDER BY seq";
+const CLEAR: &str = "DELETE FROM journal WHERE seq < $1";
 
 /// What the journal holds, as far as this process knows. Guarded by the lane.
 #[derive(Debug)]
 pub(crate) enum Tail {
     /// PostgreSQL, or a database that is only looked at.
     Unused,
-    /// Only the journal itself can say: at the start, after a commit whose answer was lost, and
-    /// while a transaction files it.
+    /// Only the journal itself can say: at the start, and after a commit whose answer was lost.
     InDoubt,
     Known(Waiting),
 }
 
-/// What is durable and not filed.
-#[derive(Debug, Default)]
-pub(crate) struct Waiting {
-    jots: i64,
-    commands: Vec<CommandRow<'static>>,
-    places: HashMap<CommandId, usize>,
-    /// Of commands that have been filed.
-    outcomes: Vec<OutcomeRow<'static>>,
-    events: Vec<EventRow<'static>>,
+/// How much is to be filed: what has to stand in the tables before somebody looks there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Filing<'d> {
+    /// Commands, outcomes and the audit chain. What else no jot holds is always there.
+    Ledger,
+    /// And all that these devices said.
+    Devices(&'d [DeviceId]),
+    /// And what has waited longest: a slice, but at least so many events.
+    Oldest(usize),
+    Everything,
 }
 
 /// What one commit brings; as JSON, the body of its row.
@@ -71,28 +78,31 @@ pub(crate) struct Jot<'a> {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<OutcomeRow<'a>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub events: Vec<EventRow<'a>>,
+    pub events: Vec<Arc<EventRow>>,
+}
+
+/// What a transaction has filed, to be taken from the tail when it has committed.
+#[derive(Debug, Default)]
+pub(crate) enum Filed {
+    #[default]
+    Nothing,
+    Portion(Portion),
+    Everything,
+}
+
+impl Filed {
+    /// The number of the journal's next row.
+    pub fn row_after(&self, tail: &Tail) -> i64 {
+        match self {
+            Self::Everything => 1,
+            Self::Nothing | Self::Portion(_) => tail.next_row(),
+        }
+    }
 }
 
 impl Tail {
     pub fn nothing() -> Self {
         Self::Known(Waiting::default())
-    }
-
-    /// What to file. Until that is committed, only the journal can say.
-    pub fn take(&mut self) -> Self {
-        match self {
-            Self::Unused => Self::Unused,
-            Self::Known(waiting) if waiting.is_empty() => Self::nothing(),
-            Self::InDoubt | Self::Known(_) => std::mem::replace(self, Self::InDoubt),
-        }
-    }
-
-    /// All of it was filed.
-    pub fn filed(&mut self) {
-        if !matches!(self, Self::Unused) {
-            *self = Self::nothing();
-        }
     }
 
     pub fn doubt(&mut self) {
@@ -101,30 +111,42 @@ impl Tail {
         }
     }
 
-    pub fn is_filed(&self) -> bool {
-        match self {
-            Self::Unused => true,
-            Self::InDoubt => false,
-            Self::Known(waiting) => waiting.is_empty(),
-        }
-    }
-
     pub fn is_used(&self) -> bool {
         !matches!(self, Self::Unused)
     }
 
-    pub fn has_room_for(&self, jot: &Jot<'_>) -> bool {
+    /// Whether nothing of that waits.
+    pub fn has_filed(&self, filing: Filing<'_>) -> bool {
         match self {
-            Self::Unused | Self::InDoubt => false,
-            Self::Known(waiting) => waiting.rows() + jot.rows() <= FILED_AT_ONCE,
+            Self::Unused => true,
+            Self::InDoubt => false,
+            Self::Known(waiting) => waiting.has_filed(filing),
         }
     }
 
-    pub fn rows(&self) -> usize {
+    /// What has to be filed first, if a jot cannot be added as things are.
+    pub fn filing_that_makes_room_for(&self, jot: &Jot<'_>) -> Option<Filing<'static>> {
         match self {
-            Self::Unused => 0,
-            Self::InDoubt => 1,
-            Self::Known(waiting) => waiting.rows(),
+            Self::Unused | Self::InDoubt => Some(Filing::Everything),
+            Self::Known(waiting) => waiting.filing_that_makes_room_for(jot),
+        }
+    }
+
+    pub fn counts(&self) -> Counts {
+        match self {
+            Self::Unused => Counts::default(),
+            Self::InDoubt => Counts { ledger: 1, events: 1 },
+            Self::Known(waiting) => waiting.counts(),
+        }
+    }
+
+    /// The transaction that filed it has committed.
+    pub fn take(&mut self, filed: Filed) {
+        match (filed, &mut *self) {
+            (Filed::Portion(portion), Self::Known(waiting)) => waiting.take(&portion),
+            (Filed::Everything, Self::InDoubt | Self::Known(_)) => *self = Self::nothing(),
+            // The lane is held from the filing to the commit: what is in doubt was in doubt before.
+            (Filed::Portion(_), Self::InDoubt) | (Filed::Nothing, _) | (_, Self::Unused) => {}
         }
     }
 
@@ -132,21 +154,29 @@ impl Tail {
     pub fn add(&mut self, jot: Jot<'_>) {
         match self {
             Self::Unused | Self::InDoubt => {}
-            Self::Known(waiting) => waiting.add(jot),
+            Self::Known(waiting) => waiting.add(jot, true),
+        }
+    }
+
+    pub fn next_row(&self) -> i64 {
+        match self {
+            Self::Unused | Self::InDoubt => 1,
+            Self::Known(waiting) => waiting.next_row(),
         }
     }
 }
 
 impl Jot<'_> {
-    fn rows(&self) -> usize {
-        self.commands.len() + self.outcomes.len() + self.events.len()
+    /// Nothing of it has to be made durable.
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty() && self.outcomes.is_empty() && self.events.is_empty()
     }
 
-    fn into_owned(self) -> Jot<'static> {
+    pub fn into_owned(self) -> Jot<'static> {
         Jot {
             commands: self.commands.into_iter().map(CommandRow::into_owned).collect(),
             outcomes: self.outcomes.into_iter().map(OutcomeRow::into_owned).collect(),
-            events: self.events.into_iter().map(EventRow::into_owned).collect(),
+            events: self.events,
         }
     }
 
@@ -155,69 +185,24 @@ impl Jot<'_> {
     }
 }
 
-impl Waiting {
-    fn is_empty(&self) -> bool {
-        self.jots == 0
-    }
-
-    fn rows(&self) -> usize {
-        // A jot without rows counts, too: it has to be cleared away.
-        (self.commands.len() + self.outcomes.len() + self.events.len()).max(self.jots.min(1) as usize)
-    }
-
-    fn add(&mut self, jot: Jot<'_>) {
-        self.jots += 1;
-        let Jot {
-            commands,
-            outcomes,
-            events,
-        } = jot.into_owned();
-        for command in commands {
-            self.places.insert(command.id(), self.commands.len());
-            self.commands.push(command);
-        }
-        for outcome in outcomes {
-            match self.places.get(&outcome.command_id()) {
-                Some(place) => self.commands[*place].settle(outcome),
-                None => self.outcomes.push(outcome),
-            }
-        }
-        self.events.extend(events);
-    }
-}
-
-/// Makes a jot and its acts durable. The caller holds the lane and knows its chain's head.
+/// Makes a jot and its acts durable. The caller holds the lane.
 pub(crate) async fn jot(
     shared: &Shared,
     lane: &mut Lane,
     jot: Jot<'_>,
-    acts: &[Act],
-    now: Timestamp,
+    entry: Option<ChainEntry>,
 ) -> Result<(), StoreError> {
-    let (Tail::Known(waiting), Some(mut connection)) = (&mut lane.tail, shared.writing_connection().await?) else {
+    let Some(mut connection) = shared.writing_connection().await? else {
         return Err(StoreError::inconsistent("a jot without a journal"));
     };
-    let entry = lane
-        .head
-        .as_ref()
-        .filter(|_| !acts.is_empty())
-        .map(|head| ChainEntry::after(head, shared.chain_id, acts, now));
     pass(&*shared.faults, FaultPoint::BeforeCommit)?;
-    let written = sqlx::query(JOT)
-        .bind(waiting.jots + 1)
-        .bind(jot.body())
-        .bind(entry.as_ref().map(|_| Text(shared.chain_id)))
-        .bind(entry.as_ref().map(|entry| entry.head.seq))
-        .bind(entry.as_ref().map(|entry| Millis(entry.at)))
-        .bind(entry.as_ref().map(|entry| entry.previous.0.to_vec()))
-        .bind(entry.as_ref().map(|entry| entry.head.hash.0.to_vec()))
-        .bind(entry.as_ref().map(|entry| entry.body.as_str()))
-        .execute(&mut *connection)
-        .await;
+    let link = Link::Sqlite(&mut connection);
+    let written = write_jot(link, lane.tail.next_row(), &jot, shared.chain_id, entry.as_ref()).await;
     let lost = written.is_ok() && shared.faults.strikes(FaultPoint::CommitLost);
     match written {
-        Ok(_) if !lost => {
-            waiting.add(jot);
+        Ok(()) if !lost => {
+            shared.count_commit();
+            lane.tail.add(jot);
             if let Some(entry) = entry {
                 lane.head = Some(entry.head);
             }
@@ -234,37 +219,75 @@ pub(crate) async fn jot(
     }
 }
 
-/// The journal's first row, in a transaction that has filed those before.
-pub(crate) async fn write_jot(link: Link<'_>, jot: &Jot<'_>) -> Result<Jot<'static>, StoreError> {
-    execute!(link, sqlx::query(FIRST).bind(jot.body()));
-    Ok(jot.clone().into_owned())
-}
-
-/// Moves what waits to its tables. It has moved when the transaction commits.
-pub(crate) async fn file(tx: &mut Tx, tail: Tail) -> Result<(), StoreError> {
-    let waiting = match tail {
-        Tail::Unused => return Ok(()),
-        Tail::InDoubt => read(tx).await?,
-        Tail::Known(waiting) => waiting,
-    };
-    if waiting.is_empty() {
-        return Ok(());
-    }
-    metrics::histogram!("ostler_journal_filed_rows").record(waiting.rows() as f64);
-    insert_commands(tx.link(), &waiting.commands).await?;
-    settle_commands(tx.link(), &waiting.outcomes).await?;
-    write_events(tx, &waiting.events).await?;
-    execute!(tx.link(), sqlx::query(FILE_ACTS));
-    execute!(tx.link(), sqlx::query(CLEAR));
+/// The journal's next row. A transaction of its own, unless one is open.
+pub(crate) async fn write_jot(
+    link: Link<'_>,
+    row: i64,
+    jot: &Jot<'_>,
+    chain_id: ChainId,
+    entry: Option<&ChainEntry>,
+) -> Result<(), sqlx::Error> {
+    execute!(
+        link,
+        sqlx::query(JOT)
+            .bind(row)
+            .bind(entry.map(|_| Text(chain_id)))
+            .bind(entry.map(|entry| entry.head.seq))
+            .bind(entry.map(|entry| Millis(entry.at)))
+            .bind(entry.map(|entry| entry.previous.0.to_vec()))
+            .bind(entry.map(|entry| entry.head.hash.0.to_vec()))
+            .bind(entry.map(|entry| entry.body.as_str()))
+            .bind(jot.body())
+    );
     Ok(())
 }
 
+/// Moves what of that waits to its tables. It has moved when the transaction commits.
+pub(crate) async fn file(tx: &mut Tx, filing: Filing<'_>) -> Result<Filed, StoreError> {
+    match tx.tail() {
+        Tail::Unused => Ok(Filed::Nothing),
+        Tail::InDoubt => {
+            let mut portion = read(tx).await?.portion(Filing::Everything);
+            portion.clears_before = i64::MAX;
+            file_portion(tx, &portion).await?;
+            Ok(Filed::Everything)
+        }
+        Tail::Known(waiting) => {
+            let portion = waiting.portion(filing);
+            if portion.is_empty() {
+                return Ok(Filed::Nothing);
+            }
+            file_portion(tx, &portion).await?;
+            Ok(Filed::Portion(portion))
+        }
+    }
+}
+
+async fn file_portion(tx: &mut Tx, portion: &Portion) -> Result<(), StoreError> {
+    metrics::histogram!("ostler_journal_filed_rows").record(portion.rows() as f64);
+    if let Some(ledger) = &portion.ledger {
+        insert_commands(tx.link(), &ledger.commands).await?;
+        settle_commands(tx.link(), &ledger.outcomes).await?;
+        let chain_id = Text(tx.chain_id());
+        execute!(tx.link(), sqlx::query(FILE_ACTS).bind(ledger.from_row).bind(chain_id));
+    }
+    write_events(tx, &portion.events).await?;
+    execute!(tx.link(), sqlx::query(CLEAR).bind(portion.clears_before));
+    Ok(())
+}
+
+/// An event that was filed may stand in a row that holds others, too. It is filed once more, which
+/// changes nothing.
 async fn read(tx: &mut Tx) -> Result<Waiting, StoreError> {
-    let bodies: Vec<(String,)> = on!(tx.link(), |db| sqlx::query_as(JOURNAL).fetch_all(&mut *db).await?);
+    let chain_id = Text(tx.chain_id());
+    let rows: Vec<(String, bool)> = on!(tx.link(), |db| sqlx::query_as(JOURNAL)
+        .bind(chain_id)
+        .fetch_all(&mut *db)
+        .await?);
     let mut waiting = Waiting::default();
-    for (body,) in bodies {
+    for (body, is_ledger_news) in rows {
         let jot = serde_json::from_str(&body).map_err(|error| StoreError::unreadable("the journal", error))?;
-        waiting.add(jot);
+        waiting.add(jot, is_ledger_news);
     }
     Ok(waiting)
 }

@@ -7,8 +7,9 @@
 //!
 //! # Writing a method
 //!
-//! Reads take a connection from [`Store::read`], writes a transaction from [`Store::write`]. A
-//! statement is a `const &str` with `$1`, `$2`; `on!` runs one body on whichever driver is behind
+//! Reads take a connection from [`Store::read`], writes a transaction from [`Store::write`]. Whoever
+//! asks for events, points or when a device was last heard of reads by `Store::read_events_of`:
+//! on SQLite these may still wait in the `journal`. A statement is a `const &str` with `$1`, `$2`; `on!` runs one body on whichever driver is behind
 //! the link; `row!` declares a struct that reads itself by column names; the coats of `value` let
 //! domain types be bound and read (`Text` for ids and names, `Millis` for times, `Digest`, `AsJson`):
 //!
@@ -43,6 +44,7 @@
 
 mod audit;
 mod backup;
+mod checkpoint;
 mod cloud_connections;
 mod db;
 mod devices;

@@ -20,4 +20,4 @@ pub use points::{LatestPoint, StoredPoint};
 pub use rejected::{REJECTED_EVENTS_MAX, RejectedEvent};
 pub use source::{EventSource, IngestDoor};
 
-pub(crate) use append::{EventRow, write_arrivals, write_events};
+pub(crate) use append::{ArrivedRows, EventRow, write_arrivals, write_events};

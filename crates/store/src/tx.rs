@@ -11,15 +11,16 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
+use ostler_core::id::ChainId;
 use ostler_core::port::Entropy;
 use ostler_core::time::Timestamp;
 
-use crate::audit::{Act, ChainHead, append};
+use crate::audit::{Act, ChainEntry, ChainHead, append, read_head};
 use crate::db::{Lane, Shared};
 use crate::dialect::Dialect;
 use crate::error::StoreError;
 use crate::faults::{FaultPoint, pass};
-use crate::journal::{Jot, write_jot};
+use crate::journal::{Filed, Jot, Tail, write_jot};
 use crate::read_model::Change;
 
 /// A connection of one of the two drivers, borrowed for one statement or a few.
@@ -133,7 +134,16 @@ pub struct Tx {
     now: Timestamp,
     changes: Vec<Change>,
     acts: Vec<Act>,
-    jot: Option<Jot<'static>>,
+    /// What of the journal stands in its tables once this commits.
+    filed: Filed,
+    /// What waits in the journal from then on.
+    jotted: Option<Jotted>,
+}
+
+struct Jotted {
+    jot: Jot<'static>,
+    /// The chain's head, if the jot has acts.
+    head: Option<ChainHead>,
 }
 
 impl Tx {
@@ -145,7 +155,8 @@ impl Tx {
             now,
             changes: Vec::new(),
             acts: Vec::new(),
-            jot: None,
+            filed: Filed::Nothing,
+            jotted: None,
         }
     }
 
@@ -170,9 +181,33 @@ impl Tx {
         self.acts.push(act);
     }
 
-    /// What waits in the journal from this commit on. Once in a transaction.
-    pub(crate) async fn jot(&mut self, jot: &Jot<'_>) -> Result<(), StoreError> {
-        self.jot = Some(write_jot(self.link(), jot).await?);
+    pub(crate) fn chain_id(&self) -> ChainId {
+        self.shared.chain_id
+    }
+
+    pub(crate) fn tail(&self) -> &Tail {
+        &self.lane.tail
+    }
+
+    pub(crate) fn remember_filed(&mut self, filed: Filed) {
+        self.filed = filed;
+    }
+
+    /// What waits in the journal from this commit on, with its acts. Once in a transaction, which has
+    /// filed what waited of the ledger, and audits nothing else.
+    pub(crate) async fn jot(&mut self, jot: Jot<'_>, acts: &[Act]) -> Result<(), StoreError> {
+        let (chain_id, now) = (self.shared.chain_id, self.now);
+        let head = match self.lane.head.clone() {
+            Some(head) => head,
+            None => read_head(self.link(), chain_id).await?,
+        };
+        let entry = ChainEntry::follow(&head, chain_id, acts, now);
+        let row = self.filed.row_after(&self.lane.tail);
+        write_jot(self.link(), row, &jot, chain_id, entry.as_ref()).await?;
+        self.jotted = Some(Jotted {
+            jot: jot.into_owned(),
+            head: entry.map(|entry| entry.head),
+        });
         Ok(())
     }
 
@@ -199,7 +234,8 @@ impl Tx {
             mut lane,
             shared,
             changes,
-            jot,
+            filed,
+            jotted,
             ..
         } = self;
         if let Err(fault) = pass(&*shared.faults, FaultPoint::BeforeCommit) {
@@ -210,12 +246,15 @@ impl Tx {
         let lost = committed.is_ok() && shared.faults.strikes(FaultPoint::CommitLost);
         match committed {
             Ok(()) if !lost => {
+                shared.count_commit();
+                lane.tail.take(filed);
+                let mut head = head;
+                if let Some(jotted) = jotted {
+                    lane.tail.add(jotted.jot);
+                    head = head.or(jotted.head);
+                }
                 if head.is_some() {
                     lane.head = head;
-                }
-                lane.tail.filed();
-                if let Some(jot) = jot {
-                    lane.tail.add(jot);
                 }
                 shared.say_what_waits(&lane.tail);
                 shared.apply(changes);

@@ -13,22 +13,27 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use self::batch::Batch;
 use self::in_flight::InFlight;
 use crate::db::Shared;
 use crate::error::StoreError;
-use crate::journal::FILED_IN_PASSING;
+use crate::journal::{Counts, Filing};
 use crate::ledger::{IntentRecorded, NewCommand, OutcomeRecorded, Refusal, Settlement};
-use crate::telemetry::{Arrivals, EventFate};
+use crate::telemetry::{ArrivedRows, EventFate};
 
 /// The most entries of one commit: a bound for memory and for the time that one answer waits.
 const BATCH_MAX: usize = 1024;
 
-/// A batch so small says that there is little to do, and time to file.
+/// So often at most do the first of a batch let others go before them.
+const GATHERINGS_AT_MOST: usize = 8;
+
+/// A batch so small says that there is little to do: time to file, and nobody to wait for.
 const FEW: usize = 4;
 
-/// After so long without news, what waits in the journal goes to its tables.
+/// After so long without news, what waits in the journal goes to its tables; and if there is news all
+/// the time, some of it.
 const FILE_AFTER: Duration = Duration::from_secs(1);
 
 /// What can be handed to the writer. A closed list: each kind has its statement in `batch`.
@@ -37,7 +42,7 @@ pub(crate) enum Entry {
     Outcome(Asked<Settlement, OutcomeRecorded>),
     /// Nobody waits for these: the caller has been answered already.
     Refusal(Box<Refusal>),
-    Arrivals(Asked<Arrivals, Vec<EventFate>>),
+    Arrivals(Asked<ArrivedRows, Vec<EventFate>>),
 }
 
 /// An entry with somebody who waits for what became of it.
@@ -120,32 +125,96 @@ impl<T, A> Asked<T, A> {
 
 async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<Entry>, stop: Arc<Notify>) {
     let mut taken = Vec::with_capacity(BATCH_MAX);
-    let mut in_flight = InFlight::default();
+    let mut scribe = Scribe {
+        shared,
+        in_flight: InFlight::default(),
+        was_busy: false,
+        filed_at: Instant::now(),
+    };
     loop {
         tokio::select! {
             count = queue.recv_many(&mut taken, BATCH_MAX) => match count {
-                0 => return file(&shared).await,
-                count => {
-                    metrics::histogram!("ostler_commit_entries").record(count as f64);
-                    metrics::gauge!("ostler_writer_queue").set(queue.len() as f64);
-                    let began = tokio::time::Instant::now();
-                    Batch::of(taken.drain(..)).write(&shared, &mut in_flight).await;
-                    metrics::histogram!("ostler_commit_seconds").record(began.elapsed());
-                    if count <= FEW && queue.is_empty() && shared.waiting_rows() >= FILED_IN_PASSING {
-                        file(&shared).await;
-                    }
-                }
+                0 => return scribe.file(Filing::Everything).await,
+                _ => scribe.write(&mut taken, &mut queue).await,
             },
-            () = tokio::time::sleep(FILE_AFTER), if shared.waits() => file(&shared).await,
+            () = tokio::time::sleep(FILE_AFTER), if scribe.has_to_file() => scribe.file_in_peace(&queue).await,
             () = stop.notified() => queue.close(),
         }
     }
 }
 
-/// If it cannot be done now, the next to read or write has it done.
-async fn file(shared: &Arc<Shared>) {
-    if let Err(error) = shared.file_tail().await {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, "what waits in the journal could not be filed");
+/// What the writer's task remembers from batch to batch.
+struct Scribe {
+    shared: Arc<Shared>,
+    in_flight: InFlight,
+    /// Whether the last batch was more than a few.
+    was_busy: bool,
+    filed_at: Instant,
+}
+
+impl Scribe {
+    async fn write(&mut self, taken: &mut Vec<Entry>, queue: &mut mpsc::Receiver<Entry>) {
+        if self.was_busy || taken.len() > FEW {
+            gather(queue, taken).await;
+        }
+        let count = taken.len();
+        self.was_busy = count > FEW;
+        metrics::histogram!("ostler_commit_entries").record(count as f64);
+        metrics::gauge!("ostler_writer_queue").set(queue.len() as f64);
+        let began = Instant::now();
+        let batch = Batch::of(taken.drain(..));
+        batch.write(&self.shared, &mut self.in_flight).await;
+        metrics::histogram!("ostler_commit_seconds").record(began.elapsed());
+        if !self.was_busy && queue.is_empty() {
+            self.file_in_passing().await;
+        }
+    }
+
+    fn has_to_file(&self) -> bool {
+        self.shared.waiting() != Counts::default()
+    }
+
+    /// Nobody is waiting at this moment.
+    async fn file_in_passing(&mut self) {
+        let is_overdue = self.has_to_file() && self.filed_at.elapsed() >= FILE_AFTER;
+        let overdue = is_overdue.then_some(Filing::Oldest(0));
+        if let Some(filing) = self.shared.waiting().worth_filing().or(overdue) {
+            self.file(filing).await;
+        }
+    }
+
+    /// Nothing has come for a while. Slice by slice, so that who comes now need not wait for all.
+    async fn file_in_peace(&mut self, queue: &mpsc::Receiver<Entry>) {
+        let mut before = Counts::default();
+        while queue.is_empty() && self.shared.waiting() != before {
+            before = self.shared.waiting();
+            self.file(Filing::Oldest(0)).await;
+        }
+    }
+
+    /// If it cannot be done now, the next to read or write has it done.
+    async fn file(&mut self, filing: Filing<'_>) {
+        self.filed_at = Instant::now();
+        if let Err(error) = self.shared.have_filed(filing).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "what waits in the journal could not be filed");
+        }
+    }
+}
+
+/// Lets everybody go first who could hand something in at once, as long as somebody does. The first of
+/// a batch wakes this task before the others have run, so on a busy machine twice as many share the commit.
+async fn gather(queue: &mut mpsc::Receiver<Entry>, taken: &mut Vec<Entry>) {
+    for _ in 0..GATHERINGS_AT_MOST {
+        tokio::task::yield_now().await;
+        let before = taken.len();
+        while taken.len() < BATCH_MAX
+            && let Ok(entry) = queue.try_recv()
+        {
+            taken.push(entry);
+        }
+        if taken.len() == before {
+            break;
+        }
     }
 }

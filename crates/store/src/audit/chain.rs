@@ -81,8 +81,12 @@ pub(crate) struct ChainEntry {
 }
 
 impl ChainEntry {
-    /// With acts that have no details (see [`Act::with_detail`]).
-    pub fn after(head: &ChainHead, chain_id: ChainId, acts: &[Act], at: Timestamp) -> Self {
+    /// With acts that have no details (see [`Act::with_detail`]); none without acts.
+    pub fn follow(head: &ChainHead, chain_id: ChainId, acts: &[Act], at: Timestamp) -> Option<Self> {
+        (!acts.is_empty()).then(|| Self::after(head, chain_id, acts, at))
+    }
+
+    fn after(head: &ChainHead, chain_id: ChainId, acts: &[Act], at: Timestamp) -> Self {
         let body = serde_json::to_string(acts).expect("an act is names and text");
         let seq = head.seq + 1;
         let hash = head.hash.extend(chain_id, seq, at, &body);
@@ -125,7 +129,7 @@ pub(crate) async fn append(
     Ok(entry.head)
 }
 
-async fn read_head(link: Link<'_>, chain_id: ChainId) -> Result<ChainHead, StoreError> {
+pub(crate) async fn read_head(link: Link<'_>, chain_id: ChainId) -> Result<ChainHead, StoreError> {
     let last: Option<(i64, Vec<u8>)> = on!(link, |db| sqlx::query_as(HEAD)
         .bind(Text(chain_id))
         .fetch_optional(&mut *db)

@@ -6,7 +6,6 @@
 
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -16,7 +15,8 @@ use tokio::sync::Mutex;
 use ostler_core::id::ChainId;
 use ostler_core::time::Timestamp;
 
-use super::{Db, Lane, OpenError, Shared, Store, StoreOptions, scheme, sqlite};
+use super::{Db, Lane, OpenError, Shared, Store, StoreOptions, WaitingCounts, scheme, sqlite};
+use crate::checkpoint::Checkpointing;
 use crate::dialect::Dialect;
 use crate::journal::Tail;
 use crate::product_cache::ProductCache;
@@ -46,12 +46,18 @@ impl Store {
             entropy: options.entropy,
             products: ProductCache::default(),
             lane: Lane::new(Tail::Unused),
-            waiting_rows: AtomicUsize::new(0),
+            waiting: WaitingCounts::of(&Tail::Unused),
             model: None,
+            checkpoints: None,
             claim: Mutex::new(None),
         });
         let writer = Writer::start(Arc::clone(&shared), queue);
-        Ok(Self { shared, writer })
+        let checkpointing = Checkpointing::start(Arc::clone(&shared));
+        Ok(Self {
+            shared,
+            writer,
+            checkpointing,
+        })
     }
 }
 

@@ -1,7 +1,6 @@
 //! PostgreSQL: how its connections are set, and which audit chain is this instance's.
 
 use std::str::FromStr;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -12,7 +11,7 @@ use ostler_core::id::ChainId;
 use ostler_core::port::Entropy;
 use ostler_core::time::Timestamp;
 
-use super::{Claim, Db, Lane, OpenError, Shared, StoreOptions};
+use super::{Claim, Db, Lane, OpenError, Shared, StoreOptions, WaitingCounts};
 use crate::audit::{begin_chain, chains};
 use crate::error::StoreError;
 use crate::journal::Tail;
@@ -84,8 +83,9 @@ pub(super) async fn open(url: &str, options: StoreOptions, now: Timestamp) -> Re
         chain_id,
         products: ProductCache::default(),
         lane: Lane::new(Tail::Unused),
-        waiting_rows: AtomicUsize::new(0),
+        waiting: WaitingCounts::of(&Tail::Unused),
         model: None,
+        checkpoints: None,
         claim: Mutex::new(Some(Claim::Pg(Box::new(ChainClaim { connection: first })))),
     })
 }

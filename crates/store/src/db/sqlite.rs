@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -11,8 +10,9 @@ use tokio::sync::Mutex;
 
 use ostler_core::time::Timestamp;
 
-use super::{Claim, Db, Lane, OpenError, Shared, StoreOptions};
+use super::{Claim, Db, Lane, OpenError, Shared, StoreOptions, WaitingCounts};
 use crate::audit::adopt_chain;
+use crate::checkpoint::Checkpoints;
 use crate::journal::Tail;
 use crate::lock::InstallationLock;
 use crate::migrate::migrate_sqlite;
@@ -68,9 +68,17 @@ pub(super) async fn open(url: &str, options_given: StoreOptions, now: Timestamp)
     let write = forever()
         .max_connections(1)
         // 16 MiB: pages that a bulk commit dirties stay until it commits, else they are written twice.
-        .connect_with(options.clone().pragma("cache_size", "-16384"))
+        // The log is copied by another connection (`checkpoint`).
+        .connect_with(
+            options
+                .clone()
+                .pragma("cache_size", "-16384")
+                .pragma("wal_autocheckpoint", "0"),
+        )
         .await
         .map_err(OpenError::Connect)?;
+    let checkpoints = forever().max_connections(1).connect_lazy_with(options.clone());
+    let checkpoints = Checkpoints::new(checkpoints, &path(url)?).map_err(|error| OpenError::Connect(error.into()))?;
     let read = forever()
         .max_connections(options_given.connections)
         .connect_lazy_with(options.pragma("query_only", "ON"));
@@ -82,8 +90,9 @@ pub(super) async fn open(url: &str, options_given: StoreOptions, now: Timestamp)
         chain_id,
         products: ProductCache::default(),
         lane: Lane::new(Tail::InDoubt),
-        waiting_rows: AtomicUsize::new(1),
+        waiting: WaitingCounts::of(&Tail::InDoubt),
         model: Some(Model::untrusted()),
+        checkpoints: Some(checkpoints),
         claim: Mutex::new(Some(Claim::Sqlite(lock))),
     })
 }

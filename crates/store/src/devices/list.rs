@@ -8,7 +8,7 @@ use super::PresenceWord;
 use crate::Store;
 use crate::error::StoreError;
 use crate::page::{Listed, Page};
-use crate::tx::{on, row};
+use crate::tx::{Link, on, row};
 use crate::value::{Millis, Text};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl From<DeviceRow> for DeviceRecord {
 
 impl Store {
     pub async fn device(&self, device_id: DeviceId) -> Result<Option<DeviceRecord>, StoreError> {
-        let mut conn = self.read().await?;
+        let mut conn = self.read_events_of(&[device_id]).await?;
         let row: Option<DeviceRow> = on!(conn.link(), |db| sqlx::query_as(BY_ID)
             .bind(Text(device_id))
             .fetch_optional(&mut *db)
@@ -107,14 +107,7 @@ impl Store {
         product_id: Option<ProductId>,
         page: Page<DeviceId>,
     ) -> Result<Listed<DeviceRecord>, StoreError> {
-        let mut conn = self.read().await?;
-        let rows: Vec<DeviceRow> = on!(conn.link(), |db| sqlx::query_as(OF_PRODUCT)
-            .bind(page.after.map(Text))
-            .bind(product_id.map(Text))
-            .bind(page.rows())
-            .fetch_all(&mut *db)
-            .await?);
-        Ok(Listed::cut(rows.into_iter().map(DeviceRecord::from).collect(), &page))
+        self.listed(Whose::Product(product_id), &page).await
     }
 
     /// The devices on which a customer has a grant that is in force.
@@ -124,14 +117,42 @@ impl Store {
         page: Page<DeviceId>,
         now: Timestamp,
     ) -> Result<Listed<DeviceRecord>, StoreError> {
-        let mut conn = self.read().await?;
-        let rows: Vec<DeviceRow> = on!(conn.link(), |db| sqlx::query_as(OF_CUSTOMER)
+        self.listed(Whose::Customer(customer_id, now), &page).await
+    }
+
+    /// While events wait in the journal the list is read twice, so that they are filed for the devices
+    /// that it shows and for no others.
+    async fn listed(&self, whose: Whose, page: &Page<DeviceId>) -> Result<Listed<DeviceRecord>, StoreError> {
+        let events_wait = self.shared.waiting().events > 0;
+        let mut rows = rows(self.read().await?.link(), whose, page).await?;
+        if events_wait {
+            let shown: Vec<DeviceId> = rows.iter().map(|row| row.device_id.0).collect();
+            rows = self::rows(self.read_events_of(&shown).await?.link(), whose, page).await?;
+        }
+        Ok(Listed::cut(rows.into_iter().map(DeviceRecord::from).collect(), page))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Whose {
+    Product(Option<ProductId>),
+    Customer(CustomerId, Timestamp),
+}
+
+async fn rows(link: Link<'_>, whose: Whose, page: &Page<DeviceId>) -> Result<Vec<DeviceRow>, StoreError> {
+    Ok(match whose {
+        Whose::Product(product_id) => on!(link, |db| sqlx::query_as(OF_PRODUCT)
+            .bind(page.after.map(Text))
+            .bind(product_id.map(Text))
+            .bind(page.rows())
+            .fetch_all(&mut *db)
+            .await?),
+        Whose::Customer(customer_id, now) => on!(link, |db| sqlx::query_as(OF_CUSTOMER)
             .bind(page.after.map(Text))
             .bind(Text(customer_id))
             .bind(Millis(now))
             .bind(page.rows())
             .fetch_all(&mut *db)
-            .await?);
-        Ok(Listed::cut(rows.into_iter().map(DeviceRecord::from).collect(), &page))
-    }
+            .await?),
+    })
 }

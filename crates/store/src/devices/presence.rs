@@ -91,7 +91,8 @@ struct HeardRow {
 
 impl Store {
     pub async fn record_presence(&self, heard: &[Heard], now: Timestamp) -> Result<(), StoreError> {
-        let mut tx = self.write(now).await?;
+        let devices: Vec<DeviceId> = heard.iter().map(|news| news.device_id).collect();
+        let mut tx = self.write_about(&devices, now).await?;
         write_presence(&mut tx, heard).await?;
         tx.commit().await
     }

@@ -4,17 +4,19 @@
 //! time was written before is replaced by what arrives later, so late and repeated ones find their
 //! place.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use ostler_core::id::{DeviceId, EventId};
 use ostler_core::mapping::TimeSource;
+use ostler_core::name::TelemetryKey;
+use ostler_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::arrival::{Arrivals, Door, EventFate, NewEvent, NewPoint};
+use super::arrival::{Arrivals, Door, EventFate, NewEvent, NewPoint, Rejection};
 use super::points::StoredValue;
 use super::rejected::write_rejections;
 use crate::Store;
@@ -52,7 +54,7 @@ static INSERT_POINTS: ManyRows = ManyRows::new(
 
 /// An event as a row, with the points that were read out of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct EventRow<'a> {
+pub(crate) struct EventRow {
     event_id: EventId,
     device_id: DeviceId,
     published_at: i64,
@@ -63,21 +65,30 @@ pub(crate) struct EventRow<'a> {
     received_at: i64,
     #[serde(with = "crate::value::spelled")]
     door: Door,
-    name: Cow<'a, str>,
+    name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    data: Option<Cow<'a, str>>,
+    data: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    vendor_event_id: Option<Cow<'a, str>>,
+    vendor_event_id: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    points: Vec<PointRow<'a>>,
+    points: Vec<PointRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    heard: Option<Heard>,
+    pub(crate) heard: Option<Heard>,
+}
+
+/// A delivery on its way to the writer.
+#[derive(Debug)]
+pub(crate) struct ArrivedRows {
+    /// Shared with what waits in the journal.
+    pub events: Vec<Arc<EventRow>>,
+    pub rejections: Vec<Rejection>,
+    pub fates_matter: bool,
 }
 
 /// Of its event's device, received with its event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct PointRow<'a> {
-    key: Cow<'a, str>,
+struct PointRow {
+    key: TelemetryKey,
     time: i64,
     #[serde(default, with = "crate::value::exact", skip_serializing_if = "Option::is_none")]
     number: Option<f64>,
@@ -89,25 +100,25 @@ impl Store {
     /// Makes a delivery durable in the writer's next commit. May be refused as overloaded: the
     /// sender repeats it.
     pub async fn record_arrivals(&self, arrivals: Arrivals) -> Result<Vec<EventFate>, StoreError> {
-        self.writer.ask(arrivals, Entry::Arrivals).await
+        self.writer.ask(arrivals.into(), Entry::Arrivals).await
     }
 
     /// The same for a door whose sender does not repeat: waits for a place in the queue, and so
     /// slows the reading down.
     pub async fn record_streamed(&self, arrivals: Arrivals) -> Result<Vec<EventFate>, StoreError> {
-        self.writer.insist(arrivals, Entry::Arrivals).await
+        self.writer.insist(arrivals.into(), Entry::Arrivals).await
     }
 }
 
 /// Writes the deliveries of one commit. Answers one list of fates for each.
 pub(crate) async fn write_arrivals(
     tx: &mut Tx,
-    asked: &[Asked<Arrivals, Vec<EventFate>>],
+    asked: &[Asked<ArrivedRows, Vec<EventFate>>],
 ) -> Result<Vec<Vec<EventFate>>, StoreError> {
-    let events: Vec<EventRow<'_>> = asked
+    let events: Vec<Arc<EventRow>> = asked
         .iter()
         .flat_map(|asked| &asked.entry.events)
-        .map(EventRow::from)
+        .map(Arc::clone)
         .collect();
     let fates = write_events(tx, &events).await?;
     write_rejections(tx, asked.iter().flat_map(|asked| &asked.entry.rejections)).await?;
@@ -119,7 +130,7 @@ pub(crate) async fn write_arrivals(
 }
 
 /// Stores what is new, and only of that the points and what it says about presence.
-pub(crate) async fn write_events(tx: &mut Tx, events: &[EventRow<'_>]) -> Result<Vec<EventFate>, StoreError> {
+pub(crate) async fn write_events(tx: &mut Tx, events: &[Arc<EventRow>]) -> Result<Vec<EventFate>, StoreError> {
     if events.is_empty() {
         return Ok(Vec::new());
     }
@@ -138,7 +149,7 @@ pub(crate) async fn write_events(tx: &mut Tx, events: &[EventRow<'_>]) -> Result
     Ok(fates)
 }
 
-fn count(events: &[EventRow<'_>], fates: &[EventFate]) {
+fn count(events: &[Arc<EventRow>], fates: &[EventFate]) {
     for (event, fate) in events.iter().zip(fates) {
         let fate = match fate {
             EventFate::Stored | EventFate::Journaled => "stored",
@@ -148,12 +159,12 @@ fn count(events: &[EventRow<'_>], fates: &[EventFate]) {
     }
 }
 
-async fn insert_or_know(tx: &mut Tx, events: &[EventRow<'_>]) -> Result<Vec<EventFate>, StoreError> {
+async fn insert_or_know(tx: &mut Tx, events: &[Arc<EventRow>]) -> Result<Vec<EventFate>, StoreError> {
     if insert_events(tx, events).await? == events.len() as u64 {
         return Ok(vec![EventFate::Stored; events.len()]);
     }
     let stored = which_stored(tx, events).await?;
-    let fate = |event: &EventRow<'_>| {
+    let fate = |event: &Arc<EventRow>| {
         if stored.contains(&event.event_id) {
             EventFate::Stored
         } else {
@@ -164,7 +175,7 @@ async fn insert_or_know(tx: &mut Tx, events: &[EventRow<'_>]) -> Result<Vec<Even
 }
 
 /// Returns how many were new.
-async fn insert_events(tx: &mut Tx, events: &[EventRow<'_>]) -> Result<u64, StoreError> {
+async fn insert_events(tx: &mut Tx, events: &[Arc<EventRow>]) -> Result<u64, StoreError> {
     let mut inserted = 0;
     for (sql, chunk) in INSERT_EVENTS.statements(tx.link().dialect(), events) {
         inserted += on!(tx.link(), |db| {
@@ -190,7 +201,7 @@ async fn insert_events(tx: &mut Tx, events: &[EventRow<'_>]) -> Result<u64, Stor
 }
 
 /// Of each event there is a row, but perhaps of an earlier delivery: the id tells.
-async fn which_stored(tx: &mut Tx, events: &[EventRow<'_>]) -> Result<HashSet<EventId>, StoreError> {
+async fn which_stored(tx: &mut Tx, events: &[Arc<EventRow>]) -> Result<HashSet<EventId>, StoreError> {
     let rows: Vec<_> = events
         .iter()
         .map(|event| (event.device_id, event.published_at, &event.identity, event.event_id))
@@ -206,12 +217,12 @@ async fn which_stored(tx: &mut Tx, events: &[EventRow<'_>]) -> Result<HashSet<Ev
 
 /// One statement may touch a row once (PostgreSQL insists), so of several points for one instant
 /// the last to arrive is chosen here.
-async fn write_points<'e>(tx: &mut Tx, events: impl Iterator<Item = &'e EventRow<'e>>) -> Result<(), StoreError> {
-    let mut chosen: BTreeMap<(DeviceId, &str, i64), (i64, &PointRow<'_>)> = BTreeMap::new();
+async fn write_points<'e>(tx: &mut Tx, events: impl Iterator<Item = &'e Arc<EventRow>>) -> Result<(), StoreError> {
+    let mut chosen: BTreeMap<(DeviceId, &str, i64), (i64, &PointRow)> = BTreeMap::new();
     for event in events {
         for point in &event.points {
             let earlier = chosen
-                .entry((event.device_id, &point.key, point.time))
+                .entry((event.device_id, point.key.as_str(), point.time))
                 .or_insert((event.received_at, point));
             if earlier.0 <= event.received_at {
                 *earlier = (event.received_at, point);
@@ -237,8 +248,32 @@ async fn write_points<'e>(tx: &mut Tx, events: impl Iterator<Item = &'e EventRow
     Ok(())
 }
 
-impl<'a> From<&'a NewEvent> for EventRow<'a> {
-    fn from(event: &'a NewEvent) -> Self {
+impl From<Arrivals> for ArrivedRows {
+    fn from(arrivals: Arrivals) -> Self {
+        let events = arrivals.events.into_iter();
+        Self {
+            events: events.map(|event| Arc::new(EventRow::from(event))).collect(),
+            rejections: arrivals.rejections,
+            fates_matter: arrivals.fates_matter,
+        }
+    }
+}
+
+impl ArrivedRows {
+    /// When the last of it arrived.
+    pub fn received_at(&self) -> Option<Timestamp> {
+        let events = self
+            .events
+            .iter()
+            .map(|event| Timestamp::from_millis(event.received_at));
+        events
+            .chain(self.rejections.iter().map(|rejection| rejection.received_at))
+            .max()
+    }
+}
+
+impl From<NewEvent> for EventRow {
+    fn from(event: NewEvent) -> Self {
         Self {
             event_id: event.id,
             device_id: event.device_id,
@@ -248,20 +283,20 @@ impl<'a> From<&'a NewEvent> for EventRow<'a> {
             time_source: event.time_source,
             received_at: event.received_at.millis(),
             door: event.door,
-            name: Cow::Borrowed(&event.name),
-            data: event.data.as_deref().map(Cow::Borrowed),
-            vendor_event_id: event.vendor_event_id.as_deref().map(Cow::Borrowed),
-            points: event.points.iter().map(PointRow::from).collect(),
+            name: event.name,
+            data: event.data,
+            vendor_event_id: event.vendor_event_id,
+            points: event.points.into_iter().map(PointRow::from).collect(),
             heard: event.heard,
         }
     }
 }
 
-impl<'a> From<&'a NewPoint> for PointRow<'a> {
-    fn from(new: &'a NewPoint) -> Self {
+impl From<NewPoint> for PointRow {
+    fn from(new: NewPoint) -> Self {
         let StoredValue { number, other } = StoredValue::from(&new.point.value);
         Self {
-            key: Cow::Borrowed(new.point.key.as_str()),
+            key: new.point.key,
             time: new.time.millis(),
             number,
             other,
@@ -269,31 +304,20 @@ impl<'a> From<&'a NewPoint> for PointRow<'a> {
     }
 }
 
-impl EventRow<'_> {
-    /// The same row, for keeping.
-    pub fn into_owned(self) -> EventRow<'static> {
-        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        let point = |point: PointRow<'_>| PointRow {
-            key: owned(point.key),
-            time: point.time,
-            number: point.number,
-            other: point.other,
-        };
-        EventRow {
-            event_id: self.event_id,
-            device_id: self.device_id,
-            published_at: self.published_at,
-            identity: self.identity,
-            time: self.time,
-            time_source: self.time_source,
-            received_at: self.received_at,
-            door: self.door,
-            name: owned(self.name),
-            data: self.data.map(owned),
-            vendor_event_id: self.vendor_event_id.map(owned),
-            points: self.points.into_iter().map(point).collect(),
-            heard: self.heard,
-        }
+impl EventRow {
+    pub fn device_id(&self) -> DeviceId {
+        self.device_id
+    }
+
+    /// What it takes of the memory, nearly.
+    pub fn bytes(&self) -> usize {
+        let texts = [self.data.as_ref(), self.vendor_event_id.as_ref()];
+        let others = self.points.iter().filter_map(|point| point.other.as_ref());
+        let texts = texts.into_iter().flatten().chain(others);
+        size_of::<Self>()
+            + self.name.len()
+            + self.points.len() * size_of::<PointRow>()
+            + texts.map(String::len).sum::<usize>()
     }
 }
 

@@ -123,14 +123,6 @@ impl Arrivals {
     pub fn is_empty(&self) -> bool {
         self.events.is_empty() && self.rejections.is_empty()
     }
-
-    /// When the last of it arrived.
-    pub(crate) fn received_at(&self) -> Option<Timestamp> {
-        let events = self.events.iter().map(|event| event.received_at);
-        events
-            .chain(self.rejections.iter().map(|rejection| rejection.received_at))
-            .max()
-    }
 }
 
 /// What became of an event.

@@ -90,7 +90,7 @@ impl Store {
             .map(|interval| [interval.from.millis(), interval.to.millis()])
             .collect();
         let intervals = serde_json::to_string(&intervals).expect("numbers");
-        let mut conn = self.read().await?;
+        let mut conn = self.read_events_of(&[device_id]).await?;
         let sql = BUCKETS.of(conn.link().dialect());
         let rows: Vec<BucketRow> = on!(conn.link(), |db| sqlx::query_as(sql)
             .bind(intervals)

@@ -86,7 +86,7 @@ impl Store {
         name: &str,
         published: Interval,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        let mut conn = self.read().await?;
+        let mut conn = self.read_events_of(&[device_id]).await?;
         let rows: Vec<EventRow> = on!(conn.link(), |db| sqlx::query_as(NAMED)
             .bind(Text(device_id))
             .bind(Millis(published.from))
@@ -104,7 +104,7 @@ impl Store {
         visible: &IntervalSet,
         page: Page<EventCursor>,
     ) -> Result<Listed<StoredEvent>, StoreError> {
-        let mut conn = self.read().await?;
+        let mut conn = self.read_events_of(&[device_id]).await?;
         let mut events: Vec<StoredEvent> = Vec::new();
         let begin = page.after.map_or(Timestamp::MIN, |cursor| cursor.time);
         for interval in visible.clipped_to(&Interval::new(begin, Timestamp::MAX)).as_slice() {

@@ -82,7 +82,7 @@ impl Store {
         visible: &IntervalSet,
         page: Page<Timestamp>,
     ) -> Result<Listed<StoredPoint>, StoreError> {
-        let mut conn = self.read().await?;
+        let mut conn = self.read_events_of(&[device_id]).await?;
         let mut points = Vec::new();
         for interval in after(visible, page.after).as_slice() {
             let wanted = page.rows() - i64::try_from(points.len()).unwrap_or(i64::MAX);
@@ -119,7 +119,7 @@ impl Store {
             })
             .collect();
         let rows = serde_json::to_string(&rows).expect("keys and numbers");
-        let mut conn = self.read().await?;
+        let mut conn = self.read_events_of(&[device_id]).await?;
         let sql = LATEST.of(conn.link().dialect());
         let found: Vec<LatestRow> = on!(conn.link(), |db| sqlx::query_as(sql)
             .bind(rows)

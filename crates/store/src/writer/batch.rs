@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ostler_core::id::DeviceId;
 use ostler_core::time::Timestamp;
 use tokio::sync::OwnedMutexGuard;
 
@@ -10,17 +11,18 @@ use super::jotted::Jotted;
 use super::{Asked, Entry};
 use crate::db::{Lane, Shared};
 use crate::error::StoreError;
+use crate::journal::Filing;
 use crate::ledger::{
     IntentRecorded, NewCommand, OutcomeRecorded, Refusal, Settlement, write_intents, write_outcomes, write_refusals,
 };
-use crate::telemetry::{Arrivals, EventFate, write_arrivals};
+use crate::telemetry::{ArrivedRows, EventFate, EventRow, write_arrivals};
 
 #[derive(Default)]
 pub(super) struct Batch {
     pub intents: Vec<Asked<NewCommand, IntentRecorded>>,
     pub outcomes: Vec<Asked<Settlement, OutcomeRecorded>>,
     pub refusals: Vec<Refusal>,
-    pub arrivals: Vec<Asked<Arrivals, Vec<EventFate>>>,
+    pub arrivals: Vec<Asked<ArrivedRows, Vec<EventFate>>>,
 }
 
 /// What became of each entry, in the order of the batch.
@@ -74,9 +76,14 @@ impl Batch {
         written
     }
 
-    /// Straight into the tables: statements judge it.
+    pub fn events(&self) -> impl Iterator<Item = &Arc<EventRow>> {
+        self.arrivals.iter().flat_map(|asked| &asked.entry.events)
+    }
+
+    /// Straight into the tables: statements judge it, also by what the same devices said before.
     async fn file(&self, shared: &Arc<Shared>, lane: OwnedMutexGuard<Lane>) -> Result<Answers, StoreError> {
-        let mut tx = shared.begin(lane, self.now()).await?;
+        let devices: Vec<DeviceId> = self.events().map(|event| event.device_id()).collect();
+        let mut tx = shared.begin(lane, self.now(), Filing::Devices(&devices)).await?;
         let intents = write_intents(&mut tx, &self.intents).await?;
         let outcomes = write_outcomes(&mut tx, &self.outcomes).await?;
         write_refusals(&mut tx, &self.refusals).await?;

@@ -11,10 +11,10 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::batch::{Answers, Batch};
 use super::in_flight::InFlight;
-use crate::audit::Act;
+use crate::audit::{Act, ChainEntry};
 use crate::db::{Lane, Shared};
 use crate::error::StoreError;
-use crate::journal::{Jot, jot};
+use crate::journal::{Filing, Jot, jot};
 use crate::ledger::{IntentRecorded, OutcomeRecorded, gives_way};
 use crate::telemetry::EventFate;
 
@@ -53,13 +53,19 @@ impl<'b> Jotted<'b> {
         mut lane: OwnedMutexGuard<Lane>,
         now: Timestamp,
     ) -> Result<Answers, StoreError> {
-        if lane.has_room_for(&self.jot) {
-            jot(shared, &mut lane, self.jot, &self.acts, now).await?;
-        } else {
-            let mut tx = shared.begin(lane, now).await?;
-            tx.jot(&self.jot).await?;
-            self.acts.into_iter().for_each(|act| tx.audit(act));
-            tx.settle().await?;
+        if self.jot.is_empty() {
+            return Ok(self.answers);
+        }
+        match (lane.tail.filing_that_makes_room_for(&self.jot), &lane.head) {
+            (None, Some(head)) => {
+                let entry = ChainEntry::follow(head, shared.chain_id, &self.acts, now);
+                jot(shared, &mut lane, self.jot, entry).await?;
+            }
+            (filing, _) => {
+                let mut tx = shared.begin(lane, now, filing.unwrap_or(Filing::Ledger)).await?;
+                tx.jot(self.jot, &self.acts).await?;
+                tx.settle().await?;
+            }
         }
         Ok(self.answers)
     }
@@ -105,7 +111,7 @@ impl<'b> Jotted<'b> {
     fn take_arrivals(&mut self, batch: &'b Batch) {
         for asked in &batch.arrivals {
             let events = &asked.entry.events;
-            self.jot.events.extend(events.iter().map(Into::into));
+            self.jot.events.extend(events.iter().map(Arc::clone));
             self.answers.fates.push(vec![EventFate::Journaled; events.len()]);
         }
     }
@@ -115,11 +121,7 @@ impl Batch {
     /// Whether no statement has to judge any of it, and the read model says afterwards what it says
     /// now.
     fn is_plain(&self, shared: &Shared) -> bool {
-        let heard = self
-            .arrivals
-            .iter()
-            .flat_map(|asked| &asked.entry.events)
-            .filter_map(|event| event.heard);
+        let heard = self.events().filter_map(|event| event.heard);
         let arrivals = || self.arrivals.iter().map(|asked| &asked.entry);
         !self.intents.iter().any(|asked| asked.entry.may_conflict())
             && !arrivals().any(|arrivals| arrivals.fates_matter || !arrivals.rejections.is_empty())

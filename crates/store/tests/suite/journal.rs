@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ostler_core::command::CommandState;
-use ostler_core::id::{DeviceId, EventId};
+use ostler_core::grant::GrantSource;
+use ostler_core::id::{CustomerId, DeviceId, EventId};
+use ostler_core::interval::{Interval, IntervalSet};
 use ostler_core::mapping::PointValue;
 use ostler_core::policy::Presence;
 use ostler_store::{
@@ -14,7 +16,7 @@ use ostler_store::{
 use ostler_testkit::Scratch;
 
 use super::telemetry::always;
-use super::world::{Armed, Counting, NOW, Place, World, later, options};
+use super::world::{Armed, Counting, NOW, Place, World, later, options, said};
 
 /// The files as a crash would leave them now.
 async fn crashed(world: &World) -> (Store, Scratch) {
@@ -184,6 +186,193 @@ async fn what_waited_is_seen_as_if_it_had_been_written_at_once() {
     assert_eq!(all[0].0, all[1].0);
     assert_eq!(all[0].1, all[1].1);
     assert_eq!(all[0].2, all[1].2);
+}
+
+fn database_of(world: &World) -> std::path::PathBuf {
+    let Place::Sqlite(scratch) = &world.place else {
+        panic!("PostgreSQL has no journal")
+    };
+    scratch.path().join("ostler.db")
+}
+
+/// Devices of one product whose presence is known, so that their events wait.
+async fn live_devices(world: &World, count: u64) -> Vec<DeviceId> {
+    let product_id = world.product("fleet").await;
+    let mut devices = Vec::new();
+    for number in 0..count {
+        let device_id = world.device(product_id, number).await;
+        deliver(&world.store, event(world, device_id, 1, 0.1), true).await;
+        devices.push(device_id);
+    }
+    devices
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_reader_sees_what_the_device_said_last() {
+    let world = World::sqlite().await;
+    let [device_id, other] = live_devices(&world, 2).await[..] else {
+        unreachable!()
+    };
+    let key = "t".parse().unwrap();
+    let mut number = 2;
+    let mut wait = async || {
+        number += 1;
+        for device_id in [other, device_id] {
+            let fates = deliver(&world.store, event(&world, device_id, number, odd(number)), false).await;
+            assert_eq!(fates, [EventFate::Journaled]);
+        }
+        number
+    };
+    let (store, all) = (&world.store, always());
+
+    let last = wait().await;
+    let points = store.points(device_id, &key, &all, Page::first(500)).await.unwrap();
+    assert_eq!(points.items.last().unwrap().value, PointValue::Number(odd(last)));
+
+    let last = wait().await;
+    let latest = store
+        .latest_points(device_id, &[(key.clone(), all.clone())])
+        .await
+        .unwrap();
+    assert_eq!(latest[0].value, PointValue::Number(odd(last)));
+
+    let last = wait().await;
+    let width = "PT1H".parse().unwrap();
+    let around = IntervalSet::from_iter([Interval::new(NOW, later(3_600_000))]);
+    let buckets = store.buckets(device_id, &key, &around, width).await.unwrap();
+    assert_eq!(buckets.last().unwrap().last, odd(last));
+
+    let last = wait().await;
+    let events = store.events(device_id, &all, Page::first(500)).await.unwrap();
+    assert_eq!(events.items.last().unwrap().time, later(last));
+
+    let last = wait().await;
+    let name = &events.items[0].name;
+    let named = store
+        .events_named(device_id, name, Interval::new(NOW, later(1000)))
+        .await
+        .unwrap();
+    assert_eq!(named.last().unwrap().time, later(last));
+
+    let last = Some(later(wait().await));
+    let device = store.device(device_id).await.unwrap().unwrap();
+    assert_eq!(device.last_heard_at, last);
+    let last = Some(later(wait().await));
+    let devices = store.devices(None, Page::first(10)).await.unwrap();
+    assert!(
+        devices.items.iter().all(|device| device.last_heard_at == last),
+        "{devices:?}"
+    );
+    let last = Some(later(wait().await));
+    let customer_id = holder_of(&world, device_id).await;
+    let devices = store.customer_devices(customer_id, Page::first(10), NOW).await.unwrap();
+    assert!(
+        devices.items.iter().all(|device| device.last_heard_at == last),
+        "{devices:?}"
+    );
+}
+
+async fn holder_of(world: &World, device_id: DeviceId) -> CustomerId {
+    let customer_id = world.customer("holder").await;
+    let grant = world.grant(customer_id, device_id, GrantSource::Owner);
+    world.store.create_grant(grant, said(), NOW).await.unwrap();
+    customer_id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p3_what_was_filed_in_part_is_whole_and_single_after_a_crash() {
+    let world = World::sqlite().await;
+    let [one, other] = live_devices(&world, 2).await[..] else {
+        unreachable!()
+    };
+    let (store, database) = (&world.store, database_of(&world));
+    for number in 2..30 {
+        let command = world.command(one);
+        // One row of the journal holds events of both, and part of the ledger.
+        let together = Arrivals {
+            events: vec![
+                event(&world, one, number, odd(number)),
+                event(&world, other, number, odd(number)),
+            ],
+            ..Arrivals::default()
+        };
+        let (recorded, fates) = tokio::join!(store.record_intent(command.clone()), store.record_arrivals(together));
+        recorded.unwrap();
+        assert_eq!(fates.unwrap(), [EventFate::Journaled; 2]);
+        if number % 2 == 0 {
+            store.record_outcome(answered(&command, 3)).await.unwrap();
+        }
+    }
+    let rows = waiting(&database).await;
+    drop(store.read().await.unwrap());
+    assert!(
+        0 < waiting(&database).await && waiting(&database).await <= rows,
+        "events wait on"
+    );
+    store
+        .points(one, &"t".parse().unwrap(), &always(), Page::first(1))
+        .await
+        .unwrap();
+    assert!(waiting(&database).await > 0, "what the other device said waits on");
+
+    let (copy, files) = crashed(&world).await;
+    assert_eq!(waiting(&files.path().join("ostler.db")).await, 0);
+    for device_id in [one, other] {
+        let (points, events, commands) = seen(&copy, device_id).await;
+        assert_eq!((points.len(), events.len(), commands.len()), (29, 29, 28));
+        assert_eq!((points, events, commands), seen(store, device_id).await);
+    }
+    assert_eq!(waiting(&database).await, 0);
+    copy.verify_audit().await.unwrap().unwrap();
+    assert!(copy.model_agrees().await.unwrap() && store.model_agrees().await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_is_bounded_and_what_waited_longest_goes_first() {
+    let world = World::sqlite().await;
+    let devices = live_devices(&world, 40).await;
+    let (store, database) = (&world.store, database_of(&world));
+    let mut rows_at_most = 0;
+    for number in 2..160 {
+        let arrivals = Arrivals {
+            events: devices
+                .iter()
+                .map(|device_id| event(&world, *device_id, number, odd(number)))
+                .collect(),
+            ..Arrivals::default()
+        };
+        store.record_arrivals(arrivals).await.unwrap();
+        rows_at_most = rows_at_most.max(waiting(&database).await);
+    }
+    // Each row holds forty events, and some four thousand wait.
+    assert!(rows_at_most <= 110, "{rows_at_most} rows waited");
+    for device_id in devices {
+        let (points, events, _) = seen(store, device_id).await;
+        assert_eq!((points.len(), events.len()), (159, 159));
+    }
+    assert_eq!(waiting(&database).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_begins_anew_while_commits_go_on() {
+    let world = World::sqlite().await;
+    let device_id = live_device(&world).await;
+    let log = database_of(&world).with_extension("db-wal");
+    let data = "x".repeat(16_384);
+    let mut written = 0;
+    for number in 2..3000 {
+        let told = NewEvent {
+            data: Some(data.clone()),
+            ..event(&world, device_id, number, odd(number))
+        };
+        written += data.len() as u64;
+        deliver(&world.store, told, false).await;
+    }
+    let log = std::fs::metadata(log).unwrap().len();
+    // Each event passes the log twice, and it would have kept all of it.
+    assert!(log < written, "{log} bytes of log for {written} bytes of events");
+    let (points, _, _) = seen(&world.store, device_id).await;
+    assert_eq!(points.len(), 500, "a page");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
