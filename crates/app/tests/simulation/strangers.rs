@@ -67,6 +67,12 @@ async fn ways_of(life: &Life, device_id: DeviceId) -> Vec<(&'static str, String,
     }
     let said = |answer: Result<String, String>| answer.unwrap_err();
     life.faults.take_passed();
+    let device = life.app.device(&caller, device_id).await;
+    ways.push((
+        "device",
+        said(device.map(|_| String::new()).map_err(|error| error.to_string())),
+        quiet(life, 0).await,
+    ));
     let points = life.app.points(&caller, &question, Page::first(10)).await;
     ways.push((
         "points",
@@ -122,6 +128,12 @@ fn a_stranger_learns_nothing(mut world: World) {
     world.live(async |life| {
         let nowhere = DeviceId::draw(life.clock.now(), &SeededEntropy::new(4711));
         let unknown = ways_of(life, nowhere).await;
+        // What the device just said may wait in the journal: to read it would take longer than to read nothing.
+        for (kind, _, passed) in unknown.iter().filter(|(kind, ..)| !kind.starts_with("call")) {
+            // The other is `quiet`'s own.
+            let facts = [Passage::Store(FaultPoint::Read); 2];
+            assert_eq!(passed, &facts, "{kind}: a stranger has nothing read but the facts");
+        }
         assert_eq!(
             ways_of(life, life.site.devices[FREE]).await,
             unknown,

@@ -4,11 +4,14 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::ser::{SerializeMap as _, Serializer};
+use serde::Serializer as _;
 
 use ostler_core::audit::salted_digest;
 use ostler_core::id::{ClientId, CustomerId, DeviceId, StaffId};
 use ostler_core::port::{Entropy, random_bytes};
+
+/// So long is the act of a call.
+const USUAL_BYTES: usize = 384;
 
 /// Who acted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +38,11 @@ impl fmt::Display for Actor {
 }
 
 /// One act: `Act::new("grant.create", actor).about("grant_id", id)`.
+///
+/// Written down as it is said, for two are said of each call: a JSON object that only lacks its end.
 #[derive(Debug, Clone)]
 pub struct Act {
-    name: &'static str,
-    actor: Actor,
-    about: Vec<(&'static str, String)>,
+    json: Vec<u8>,
     detail: Option<Detail>,
 }
 
@@ -53,19 +56,30 @@ pub struct Detail {
 
 impl Act {
     pub fn new(name: &'static str, actor: Actor) -> Self {
-        Self {
-            name,
-            actor,
-            about: Vec::with_capacity(4),
-            detail: None,
-        }
+        let mut json = Vec::with_capacity(USUAL_BYTES);
+        json.push(b'{');
+        let act = Self { json, detail: None };
+        act.member("act", name).about("actor", actor)
     }
 
     /// An id, a version or a digest that stays in the chain for ever. Nothing personal.
     #[must_use]
     pub fn about(mut self, member: &'static str, value: impl fmt::Display) -> Self {
-        self.about.push((member, value.to_string()));
+        self.json.push(b',');
+        self.member(member, value)
+    }
+
+    fn member(mut self, member: &'static str, value: impl fmt::Display) -> Self {
+        self.text(&member);
+        self.json.push(b':');
+        self.text(&value);
         self
+    }
+
+    /// In quotation marks, with what JSON wants escaped.
+    fn text(&mut self, value: &impl fmt::Display) {
+        let written = serde_json::Serializer::new(&mut self.json).collect_str(value);
+        written.expect("memory takes everything");
     }
 
     #[must_use]
@@ -95,6 +109,22 @@ impl Act {
     }
 }
 
+/// A JSON array: what an entry of the chain says.
+pub(super) fn written(acts: &[Act]) -> String {
+    let bytes: usize = acts.iter().map(|act| act.json.len() + 2).sum();
+    let mut array = Vec::with_capacity(bytes + 2);
+    array.push(b'[');
+    for (place, act) in acts.iter().enumerate() {
+        if place > 0 {
+            array.push(b',');
+        }
+        array.extend_from_slice(&act.json);
+        array.push(b'}');
+    }
+    array.push(b']');
+    String::from_utf8(array).expect("JSON is text")
+}
+
 /// A detail with the salt that binds it to its entry.
 #[derive(Debug, Clone)]
 pub(super) struct Salted {
@@ -120,14 +150,24 @@ pub(crate) fn digest_text(salt: &[u8; 16], text: &str) -> String {
     URL_SAFE_NO_PAD.encode(salted_digest(salt, text))
 }
 
-impl serde::Serialize for Act {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(2 + self.about.len()))?;
-        map.serialize_entry("act", self.name)?;
-        map.serialize_entry("actor", &format_args!("{}", self.actor))?;
-        for (member, value) in &self.about {
-            map.serialize_entry(member, value)?;
-        }
-        map.end()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn acts_are_an_array_of_objects_whose_members_stand_as_they_were_said() {
+        let said = Act::new("product.apply", Actor::System)
+            .about("slug", "a \"quoted\" \n name")
+            .about_maybe("none", None::<u8>)
+            .about("version", 3);
+        let other = Act::new("audit.erase", Actor::System);
+        assert_eq!(
+            written(&[said.clone(), other]),
+            r#"[{"act":"product.apply","actor":"system","slug":"a \"quoted\" \n name","version":"3"},{"act":"audit.erase","actor":"system"}]"#
+        );
+        let read: Value = serde_json::from_str(&written(&[said])).unwrap();
+        assert_eq!(read[0]["slug"], json!("a \"quoted\" \n name"));
+        assert_eq!(written(&[]), "[]");
     }
 }

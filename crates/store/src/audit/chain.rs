@@ -8,7 +8,7 @@ use ostler_core::id::ChainId;
 use ostler_core::port::Entropy;
 use ostler_core::time::Timestamp;
 
-use super::act::{Act, Salted};
+use super::act::{Act, Salted, written};
 use crate::db::Shared;
 use crate::dialect::json_rows;
 use crate::error::StoreError;
@@ -87,7 +87,7 @@ impl ChainEntry {
     }
 
     fn after(head: &ChainHead, chain_id: ChainId, acts: &[Act], at: Timestamp) -> Self {
-        let body = serde_json::to_string(acts).expect("an act is names and text");
+        let body = written(acts);
         let seq = head.seq + 1;
         let hash = head.hash.extend(chain_id, seq, at, &body);
         Self {
