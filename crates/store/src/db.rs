@@ -263,9 +263,14 @@ impl Shared {
         self.begin(self.enter_lane().await?, now, filing).await
     }
 
-    /// Nobody else writes while this is held.
+    /// Nobody writes while this is held.
+    pub async fn hold_lane(&self) -> OwnedMutexGuard<Lane> {
+        Arc::clone(&self.lane).lock_owned().await
+    }
+
+    /// The same for whoever means to write.
     pub async fn enter_lane(&self) -> Result<OwnedMutexGuard<Lane>, StoreError> {
-        let lane = Arc::clone(&self.lane).lock_owned().await;
+        let lane = self.hold_lane().await;
         self.admit().await?;
         Ok(lane)
     }
@@ -298,7 +303,7 @@ impl Shared {
         if !self.may_wait(filing) {
             return Ok(());
         }
-        let lane = Arc::clone(&self.lane).lock_owned().await;
+        let lane = self.hold_lane().await;
         if lane.tail.has_filed(filing) {
             return Ok(());
         }
