@@ -13,6 +13,7 @@ mod sqlite;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Sqlite, SqlitePool};
@@ -46,6 +47,8 @@ pub struct StoreOptions {
     pub connections: u32,
     /// How many entries may wait for the writer before callers are told to come back later.
     pub queue: usize,
+    /// How long the journal may hold what nobody asks for, when there is time to file it.
+    pub file_after: Duration,
     /// Applied when the store is opened; tests of upgrades open with fewer.
     pub migrations: &'static [Migration],
 }
@@ -58,6 +61,7 @@ impl StoreOptions {
             faults: Arc::new(NoFaults),
             connections: 8,
             queue: 4096,
+            file_after: Duration::from_secs(1),
             migrations: MIGRATIONS,
         }
     }
@@ -170,7 +174,7 @@ impl Claim {
 impl Store {
     /// Opens a database, creating it if it is a file that does not exist, and brings it up to date.
     pub async fn open(url: &str, options: StoreOptions, now: Timestamp) -> Result<Self, OpenError> {
-        let queue = options.queue;
+        let (queue, file_after) = (options.queue, options.file_after);
         let shared = Arc::new(match scheme(url)? {
             Dialect::Sqlite => sqlite::open(url, options, now).await?,
             Dialect::Postgres => postgres::open(url, options, now).await?,
@@ -178,7 +182,7 @@ impl Store {
         shared.have_filed(Filing::Everything).await?;
         shared.rebuild_model().await?;
         shared.warm_products().await?;
-        let writer = Writer::start(Arc::clone(&shared), queue);
+        let writer = Writer::start(Arc::clone(&shared), queue, file_after);
         let checkpointing = Checkpointing::start(Arc::clone(&shared));
         Ok(Self {
             shared,

@@ -248,13 +248,12 @@ impl Tx {
             Ok(()) if !lost => {
                 shared.count_commit();
                 lane.tail.take(filed);
-                let mut head = head;
-                if let Some(jotted) = jotted {
+                let jotted_head = jotted.and_then(|jotted| {
                     lane.tail.add(jotted.jot);
-                    head = head.or(jotted.head);
-                }
-                if head.is_some() {
-                    lane.head = head;
+                    jotted.head
+                });
+                if let Some(head) = head.or(jotted_head) {
+                    lane.head = Some(head);
                 }
                 shared.say_what_waits(&lane.tail);
                 shared.apply(changes);

@@ -32,10 +32,6 @@ const GATHERINGS_AT_MOST: usize = 8;
 /// A batch so small says that there is little to do: time to file, and nobody to wait for.
 const FEW: usize = 4;
 
-/// After so long without news, what waits in the journal goes to its tables; and if there is news all
-/// the time, some of it.
-const FILE_AFTER: Duration = Duration::from_secs(1);
-
 /// What can be handed to the writer. A closed list: each kind has its statement in `batch`.
 pub(crate) enum Entry {
     Intent(Asked<NewCommand, IntentRecorded>),
@@ -58,10 +54,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub fn start(shared: Arc<Shared>, queue: usize) -> Self {
+    /// `file_after`: after so long without news, what waits in the journal goes to its tables; and if
+    /// there is news all the time, some of it.
+    pub fn start(shared: Arc<Shared>, queue: usize, file_after: Duration) -> Self {
         let (sender, receiver) = mpsc::channel(queue);
         let stop = Arc::new(Notify::new());
-        let task = tokio::spawn(run(shared, receiver, Arc::clone(&stop)));
+        let task = tokio::spawn(run(shared, receiver, Arc::clone(&stop), file_after));
         Self {
             queue: sender,
             stop,
@@ -123,12 +121,13 @@ impl<T, A> Asked<T, A> {
     }
 }
 
-async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<Entry>, stop: Arc<Notify>) {
+async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<Entry>, stop: Arc<Notify>, file_after: Duration) {
     let mut taken = Vec::with_capacity(BATCH_MAX);
     let mut scribe = Scribe {
         shared,
         in_flight: InFlight::default(),
         was_busy: false,
+        file_after,
         filed_at: Instant::now(),
     };
     loop {
@@ -137,7 +136,7 @@ async fn run(shared: Arc<Shared>, mut queue: mpsc::Receiver<Entry>, stop: Arc<No
                 0 => return scribe.file(Filing::Everything).await,
                 _ => scribe.write(&mut taken, &mut queue).await,
             },
-            () = tokio::time::sleep(FILE_AFTER), if scribe.has_to_file() => scribe.file_in_peace(&queue).await,
+            () = tokio::time::sleep(file_after), if scribe.has_to_file() => scribe.file_in_peace(&queue).await,
             () = stop.notified() => queue.close(),
         }
     }
@@ -149,6 +148,7 @@ struct Scribe {
     in_flight: InFlight,
     /// Whether the last batch was more than a few.
     was_busy: bool,
+    file_after: Duration,
     filed_at: Instant,
 }
 
@@ -176,7 +176,7 @@ impl Scribe {
 
     /// Nobody is waiting at this moment.
     async fn file_in_passing(&mut self) {
-        let is_overdue = self.has_to_file() && self.filed_at.elapsed() >= FILE_AFTER;
+        let is_overdue = self.has_to_file() && self.filed_at.elapsed() >= self.file_after;
         let overdue = is_overdue.then_some(Filing::Oldest(0));
         if let Some(filing) = self.shared.waiting().worth_filing().or(overdue) {
             self.file(filing).await;

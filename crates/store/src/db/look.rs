@@ -36,7 +36,7 @@ impl Store {
             Dialect::Sqlite => look_at_file(url).await?,
             Dialect::Postgres => look_at_server(url).await?,
         };
-        let queue = options.queue;
+        let (queue, file_after) = (options.queue, options.file_after);
         let shared = Arc::new(Shared {
             db,
             faults: options.faults,
@@ -51,7 +51,7 @@ impl Store {
             checkpoints: None,
             claim: Mutex::new(None),
         });
-        let writer = Writer::start(Arc::clone(&shared), queue);
+        let writer = Writer::start(Arc::clone(&shared), queue, file_after);
         let checkpointing = Checkpointing::start(Arc::clone(&shared));
         Ok(Self {
             shared,
