@@ -66,6 +66,7 @@ async fn a_body_that_breaks_a_rule_is_refused_by_name() {
             "400 invalid-request [/argument: must be a string]",
         ),
         (json, "{}", "400 invalid-request [/argument: is required]"),
+        (json, r#"["x"]"#, "400 invalid-request [: must be an object]"),
         (
             json,
             r#"{"argument": "#,
@@ -79,7 +80,7 @@ async fn a_body_that_breaks_a_rule_is_refused_by_name() {
         (
             json,
             r#"{"argument": "x", "count": 256}"#,
-            "400 invalid-request [/count: must be u8]",
+            "400 invalid-request [/count: must be an integer from 0 to 255]",
         ),
         ("text/plain", r#"{"argument": "x"}"#, "415 unsupported-media-type"),
     ] {

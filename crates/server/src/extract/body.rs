@@ -1,5 +1,7 @@
 //! Reading a body to its end, and JSON out of it.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -38,6 +40,10 @@ pub(crate) fn too_large(bytes_max: usize) -> Problem {
 
 pub(super) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::invalid_pointer("", "must be UTF-8"))?;
+    // serde would also read an object's values in the order in which our code happens to name them.
+    if text.trim_start().starts_with('[') {
+        return Err(Problem::invalid_pointer("", "must be an object"));
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| refused_json(pointer(error.path()), error.inner()))?;
@@ -76,8 +82,25 @@ fn refused_data(pointer: String, sentence: &str) -> Problem {
         return Problem::invalid_pointer(pointer, "must not be repeated");
     }
     match sentence.rsplit_once(", expected ") {
-        Some((_, expected)) => Problem::invalid_pointer(pointer, format!("must be {expected}")),
+        Some((_, expected)) => Problem::invalid_pointer(pointer, format!("must be {}", in_json(expected))),
         None => Problem::invalid_pointer(pointer, sentence),
+    }
+}
+
+/// serde names our types; callers know those of JSON (RFC 8259 §1).
+fn in_json(expected: &str) -> Cow<'_, str> {
+    let integer = |least: u64, most: u64| Cow::Owned(format!("an integer from {least} to {most}"));
+    match expected {
+        "u8" => integer(u8::MIN.into(), u8::MAX.into()),
+        "u16" => integer(u16::MIN.into(), u16::MAX.into()),
+        "u32" => integer(u32::MIN.into(), u32::MAX.into()),
+        "u64" | "usize" => Cow::Borrowed("an integer of at least 0"),
+        "i32" | "i64" => Cow::Borrowed("an integer"),
+        "f32" | "f64" => Cow::Borrowed("a number"),
+        "a sequence" => Cow::Borrowed("an array"),
+        "a map" => Cow::Borrowed("an object"),
+        _ if expected.starts_with("struct ") => Cow::Borrowed("an object"),
+        _ => Cow::Borrowed(expected),
     }
 }
 
@@ -144,12 +167,16 @@ mod tests {
             (r#"{"name": 7, "items": []}"#, "/name must be a string"),
             (
                 r#"{"name": "", "items": [{"a/b": 1}, {"a/b": 300}]}"#,
-                "/items/1/a~1b must be u8",
+                "/items/1/a~1b must be an integer from 0 to 255",
             ),
             (
                 r#"{"name": "", "items": [{"a/b": 1, "kind": "small"}]}"#,
                 "/items/0/kind must be `big`",
             ),
+            (r#"{"name": "", "items": {}}"#, "/items must be an array"),
+            (r#"{"name": "", "items": [7]}"#, "/items/0 must be an object"),
+            (r#" ["", []]"#, " must be an object"),
+            (r#""name""#, " must be an object"),
             (r#"{"name": "", "items": [], "nmae": 1}"#, "/nmae is not a member here"),
             (r#"{"name": "", "name": "", "items": []}"#, "/name must not be repeated"),
             (r#"{"name": "" "items""#, " must be JSON (line 1, column 13)"),

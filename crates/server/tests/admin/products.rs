@@ -152,13 +152,13 @@ async fn a_body_that_is_no_product_file_names_the_place() {
         (
             "/functions/0/max_bytes",
             json!("many"),
-            "/functions/0/max_bytes: must be u64",
+            "/functions/0/max_bytes: must be an integer of at least 0",
         ),
-        ("/variables", json!({}), "/variables: must be a sequence"),
+        ("/variables", json!({}), "/variables: must be an array"),
         (
             "/functions/1/argument",
             json!(null),
-            "/functions/1/argument: must be struct ArgumentEntry",
+            "/functions/1/argument: must be an object",
         ),
     ] {
         let answer = staff
