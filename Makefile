@@ -1,6 +1,6 @@
 # Two commands for newcomers: `make demo` and `make test`. Both set up what they need by themselves.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fuzz
+.PHONY: help demo test check bench fuzz dist
 
 ARGS ?=
 # For `make fuzz`: how often each property test is run.
@@ -30,3 +30,7 @@ bench: ## Measures Ostler beside nginx in one run; writes target/bench/report.js
 fuzz: ## Runs the property tests many times over, with new chance each time (TIMES=50)
 	@scripts/prerequisites test
 	@scripts/fuzz $(TIMES)
+
+dist: ## Builds the program to ship, target/dist/ostler, optimised for what runs often
+	@scripts/prerequisites dist
+	@scripts/dist
