@@ -40,7 +40,7 @@ pub(crate) fn too_large(bytes_max: usize) -> Problem {
 
 pub(super) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::invalid_pointer("", "must be UTF-8"))?;
-    // serde would also read an object's values in the order in which our code happens to name them.
+    // serde reads a struct from an array of its members' values, too, in the order in which our code names them.
     if text.trim_start().starts_with('[') {
         return Err(Problem::invalid_pointer("", "must be an object"));
     }
