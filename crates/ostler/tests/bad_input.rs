@@ -103,7 +103,8 @@ on_both! {
             let twice = [whole.clone(), whole.clone()].concat();
             let broken_text = b"{\"\xff\xfe\": 1}".to_vec();
             let half_a_pair = br#"{"\ud800": 1}"#.to_vec();
-            let deep = vec![b'['; 50_000];
+            let member = body.as_object().and_then(|members| members.keys().next()).expect("a member");
+            let deep = format!("{{\"{member}\": {}", "[".repeat(50_000)).into_bytes();
             for (what, bytes) in [("cut off", cut), ("twice", twice), ("no UTF-8", broken_text), ("half a surrogate", half_a_pair), ("deep", deep)] {
                 let answer = send_bytes(caller, &asked, "application/json", bytes).await;
                 judge(&operation, what, &answer);

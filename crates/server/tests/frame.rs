@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -138,17 +139,27 @@ async fn a_body_over_the_limit_is_refused_with_and_without_a_length() {
     declared.headers_mut().insert("content-length", long.len().into());
     assert_eq!(refusal(&router, declared).await, "413 too-large");
 
-    let pieces = long
-        .into_bytes()
-        .chunks(100)
-        .map(|piece| Ok::<_, std::io::Error>(piece.to_vec()))
-        .collect::<Vec<_>>();
-    let undeclared = post(
-        "/v1/echo",
-        "application/json",
-        Body::from_stream(futures_util::stream::iter(pieces)),
-    );
+    // Read to its end: a connection closed on what its client still sends loses the answer.
+    let (undeclared, taken) = in_pieces(100, 20);
     assert_eq!(refusal(&router, undeclared).await, "413 too-large");
+    assert_eq!(taken.load(Ordering::Relaxed), 20);
+
+    // But not for ever.
+    let (endless, taken) = in_pieces(1_048_576, usize::MAX);
+    assert_eq!(refusal(&router, endless).await, "413 too-large");
+    assert!(taken.load(Ordering::Relaxed) < 20);
+}
+
+/// A body without a length, and how many of its pieces were taken.
+fn in_pieces(bytes: usize, count: usize) -> (Request<Body>, Arc<AtomicUsize>) {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&taken);
+    let pieces = (0..count).map(move |_| {
+        counting.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, std::io::Error>(vec![b' '; bytes])
+    });
+    let body = Body::from_stream(futures_util::stream::iter(pieces));
+    (post("/v1/echo", "application/json", body), taken)
 }
 
 #[tokio::test(start_paused = true)]

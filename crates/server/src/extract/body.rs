@@ -8,14 +8,18 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 
-use crate::layers::body::BodyOverdue;
+use crate::layers::body::{BodyOverdue, discard};
 use crate::problem::{Code, Problem};
 
 /// Reads a whole body of at most `bytes_max`. The time it may take is set by the frame.
-pub async fn read_body(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
-    match Limited::new(body, bytes_max).collect().await {
+/// Of one that is larger the rest is taken up, too, for otherwise its sender might never see the answer.
+pub async fn read_body(mut body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    match Limited::new(&mut body, bytes_max).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) => Err(refused_body(&*error, bytes_max)),
+        Err(error) => {
+            discard(&mut body).await;
+            Err(refused_body(&*error, bytes_max))
+        }
     }
 }
 

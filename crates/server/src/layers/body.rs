@@ -58,9 +58,24 @@ pub(super) struct Oversized {
 impl Oversized {
     pub async fn discarded(self) -> Problem {
         if let Some(mut body) = self.body {
-            while let Some(Ok(_)) = body.frame().await {}
+            discard(&mut body).await;
         }
         too_large(self.bytes_max)
+    }
+}
+
+/// Lets through to nobody what is still to come.
+pub(crate) async fn discard<B>(body: &mut B)
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    let mut left = DISCARDED_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match left.checked_sub(bytes) {
+            Some(still_left) => left = still_left,
+            None => return,
+        }
     }
 }
 
