@@ -114,13 +114,21 @@ macro_rules! id_type {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(written($prefix, self.0).as_str())
+                if serializer.is_human_readable() {
+                    serializer.serialize_str(written($prefix, self.0).as_str())
+                } else {
+                    serde::Serialize::serialize(&self.0, serializer)
+                }
             }
         }
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_str(Parsed::new())
+                if deserializer.is_human_readable() {
+                    deserializer.deserialize_str(Parsed::new())
+                } else {
+                    serde::Deserialize::deserialize(deserializer).map(Self)
+                }
             }
         }
     };

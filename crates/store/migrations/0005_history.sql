@@ -31,7 +31,7 @@ CREATE TABLE telemetry (
     number      DOUBLE PRECISION,
     other       TEXT,
     PRIMARY KEY (device_id, key, time)
-);
+) /* sqlite: WITHOUT ROWID */;
 
 -- What came in by a product's door and was not stored as an event. Bounded per product: the oldest
 -- make room.

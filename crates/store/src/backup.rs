@@ -62,9 +62,7 @@ pub struct BackupSummary {
 const INTEGRITY: &str = "PRAGMA integrity_check";
 const FOREIGN_KEYS: &str = "PRAGMA foreign_key_check";
 const COPY: &str = "VACUUM INTO $1";
-/// Also of what waits in the journal.
-const NEWEST_ACT: &str = "
-    SELECT MAX(at) FROM (SELECT MAX(at) AS at FROM audit_entry UNION ALL SELECT MAX(at) FROM journal)";
+const NEWEST_ACT: &str = "SELECT MAX(at) FROM audit_entry";
 
 /// Copies a running or stopped installation to `to`, which must not exist.
 pub async fn backup(url: &str, to: &Path) -> Result<BackupSummary, BackupError> {

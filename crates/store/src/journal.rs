@@ -27,25 +27,22 @@ use waiting::{Portion, Waiting};
 
 pub(crate) use waiting::Counts;
 
-/// A statement alone is a transaction of its own: one hop to SQLite's thread, where each further
-/// statement, `BEGIN` and `COMMIT` too, would cost a switch of threads.
+/// What [`JOT`] writes to, on the connection that writes. A statement alone is a transaction of its own:
+/// one hop to SQLite's thread, where each further statement, `BEGIN` and `COMMIT` too, would cost a switch
+/// of threads. So one statement writes both rows.
+pub(crate) const JOT_TARGET: &str = "
+    CREATE TEMP VIEW jot (seq, body, chain_id, entry_seq, at, prev_hash, hash, acts)
+        AS SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+    CREATE TEMP TRIGGER jot_is_journaled_and_audited INSTEAD OF INSERT ON jot BEGIN
+        INSERT INTO journal (seq, body) VALUES (NEW.seq, NEW.body);
+        INSERT INTO audit_entry (chain_id, seq, at, prev_hash, hash, body)
+        SELECT NEW.chain_id, NEW.entry_seq, NEW.at, NEW.prev_hash, NEW.hash, NEW.acts
+         WHERE NEW.acts IS NOT NULL;
+    END";
 const JOT: &str = "
-    INSERT INTO journal (seq, chain_id, entry_seq, at, prev_hash, hash, acts, body)
+    INSERT INTO jot (seq, body, chain_id, entry_seq, at, prev_hash, hash, acts)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
-/// The chain itself says how far it has been filed, and so the ledger: a row with commands or outcomes
-/// has acts, and both are filed together.
-const FILE_ACTS: &str = "
-    INSERT INTO audit_entry (chain_id, seq, at, prev_hash, hash, body)
-    SELECT chain_id, entry_seq, at, prev_hash, hash, acts
-      FROM journal
-     WHERE seq >= $1 AND acts IS NOT NULL
-       AND entry_seq > (SELECT COALESCE(MAX(filed.seq), 0) FROM audit_entry AS filed WHERE filed.chain_id = $2)
-     ORDER BY seq";
-const JOURNAL: &str = "
-    SELECT body, COALESCE(entry_seq, 0) > (SELECT COALESCE(MAX(filed.seq), 0) FROM audit_entry AS filed
-                                            WHERE filed.chain_id = $1)
-      FROM journal
-     ORDER BY seq";
+const JOURNAL: &str = "SELECT body FROM journal ORDER BY seq";
 const CLEAR: &str = "DELETE FROM journal WHERE seq < $1";
 
 /// What the journal holds, as far as this process knows. Guarded by the lane.
@@ -70,7 +67,7 @@ pub(crate) enum Filing<'d> {
     Everything,
 }
 
-/// What one commit brings; as JSON, the body of its row.
+/// What one commit brings; as MessagePack, with names like JSON's, the body of its row.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Jot<'a> {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -154,7 +151,7 @@ impl Tail {
     pub fn add(&mut self, jot: Jot<'_>) {
         match self {
             Self::Unused | Self::InDoubt => {}
-            Self::Known(waiting) => waiting.add(jot, true),
+            Self::Known(waiting) => waiting.add(jot),
         }
     }
 
@@ -180,8 +177,8 @@ impl Jot<'_> {
         }
     }
 
-    fn body(&self) -> String {
-        serde_json::to_string(self).expect("rows are text and numbers")
+    fn body(&self) -> Vec<u8> {
+        rmp_serde::to_vec_named(self).expect("rows are text and numbers")
     }
 }
 
@@ -231,13 +228,13 @@ pub(crate) async fn write_jot(
         link,
         sqlx::query(JOT)
             .bind(row)
+            .bind(jot.body())
             .bind(entry.map(|_| Text(chain_id)))
             .bind(entry.map(|entry| entry.head.seq))
             .bind(entry.map(|entry| Millis(entry.at)))
             .bind(entry.map(|entry| entry.previous.0.to_vec()))
             .bind(entry.map(|entry| entry.head.hash.0.to_vec()))
             .bind(entry.map(|entry| entry.body.as_str()))
-            .bind(jot.body())
     );
     Ok(())
 }
@@ -247,8 +244,7 @@ pub(crate) async fn file(tx: &mut Tx, filing: Filing<'_>) -> Result<Filed, Store
     match tx.tail() {
         Tail::Unused => Ok(Filed::Nothing),
         Tail::InDoubt => {
-            let mut portion = read(tx).await?.portion(Filing::Everything);
-            portion.clears_before = i64::MAX;
+            let portion = Portion::of_journal(read(tx).await?);
             file_portion(tx, &portion).await?;
             Ok(Filed::Everything)
         }
@@ -268,26 +264,16 @@ async fn file_portion(tx: &mut Tx, portion: &Portion) -> Result<(), StoreError> 
     if let Some(ledger) = &portion.ledger {
         insert_commands(tx.link(), &ledger.commands).await?;
         settle_commands(tx.link(), &ledger.outcomes).await?;
-        let chain_id = Text(tx.chain_id());
-        execute!(tx.link(), sqlx::query(FILE_ACTS).bind(ledger.from_row).bind(chain_id));
     }
     write_events(tx, &portion.events).await?;
     execute!(tx.link(), sqlx::query(CLEAR).bind(portion.clears_before));
     Ok(())
 }
 
-/// An event that was filed may stand in a row that holds others, too. It is filed once more, which
-/// changes nothing.
-async fn read(tx: &mut Tx) -> Result<Waiting, StoreError> {
-    let chain_id = Text(tx.chain_id());
-    let rows: Vec<(String, bool)> = on!(tx.link(), |db| sqlx::query_as(JOURNAL)
-        .bind(chain_id)
-        .fetch_all(&mut *db)
-        .await?);
-    let mut waiting = Waiting::default();
-    for (body, is_ledger_news) in rows {
-        let jot = serde_json::from_str(&body).map_err(|error| StoreError::unreadable("the journal", error))?;
-        waiting.add(jot, is_ledger_news);
-    }
-    Ok(waiting)
+/// All jots of which something may have to be filed, the oldest first.
+async fn read(tx: &mut Tx) -> Result<Vec<Jot<'static>>, StoreError> {
+    let rows: Vec<(Vec<u8>,)> = on!(tx.link(), |db| sqlx::query_as(JOURNAL).fetch_all(&mut *db).await?);
+    let jots = rows.iter().map(|(body,)| rmp_serde::from_slice(body));
+    jots.collect::<Result<_, _>>()
+        .map_err(|error| StoreError::unreadable("the journal", error))
 }

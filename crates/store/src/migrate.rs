@@ -10,6 +10,8 @@ use sqlx::{Connection, PgConnection, SqliteConnection};
 
 use ostler_core::time::Timestamp;
 
+use crate::dialect::{Dialect, schema};
+
 pub struct Migration {
     pub version: i64,
     pub name: &'static str,
@@ -71,7 +73,7 @@ impl Migration {
 /// Runs the outstanding ones of `list` inside the transaction `$tx`. A macro, for the two drivers
 /// share no trait that sqlx would let us name without its whole bestiary of bounds.
 macro_rules! run_outstanding {
-    ($tx:ident, $list:expr, $now:expr) => {{
+    ($tx:ident, $dialect:expr, $list:expr, $now:expr) => {{
         sqlx::query(CREATE_RECORD).execute(&mut *$tx).await?;
         let applied: Vec<(i64, String)> = sqlx::query_as(APPLIED).fetch_all(&mut *$tx).await?;
         let mut done = Vec::new();
@@ -82,7 +84,7 @@ macro_rules! run_outstanding {
                 Some(_) => return Err(MigrateError::Edited { name: migration.name }),
                 None => {}
             }
-            sqlx::raw_sql(migration.sql)
+            sqlx::raw_sql(schema(migration.sql, $dialect))
                 .execute(&mut *$tx)
                 .await
                 .map_err(|source| MigrateError::Failed {
@@ -109,7 +111,7 @@ pub(crate) async fn migrate_sqlite(
     now: Timestamp,
 ) -> Result<Vec<&'static str>, MigrateError> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let done = run_outstanding!(tx, list, now);
+    let done = run_outstanding!(tx, Dialect::Sqlite, list, now);
     tx.commit().await?;
     Ok(done)
 }
@@ -121,7 +123,7 @@ pub(crate) async fn migrate_postgres(
 ) -> Result<Vec<&'static str>, MigrateError> {
     let mut tx = connection.begin().await?;
     sqlx::query(ONE_AT_A_TIME).execute(&mut *tx).await?;
-    let done = run_outstanding!(tx, list, now);
+    let done = run_outstanding!(tx, Dialect::Postgres, list, now);
     tx.commit().await?;
     Ok(done)
 }

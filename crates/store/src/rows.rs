@@ -7,9 +7,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use sqlx::AssertSqlSafe;
-
-use crate::dialect::Dialect;
+use crate::dialect::{Composed, Dialect, composed};
 
 /// 64 rows of 20 columns stay far below either driver's limit of parameters.
 const CHUNKS: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
@@ -44,11 +42,7 @@ impl ManyRows {
     }
 
     /// Splits rows into chunks, each with the statement that takes it.
-    pub fn statements<'r, T>(
-        &self,
-        dialect: Dialect,
-        rows: &'r [T],
-    ) -> impl Iterator<Item = (AssertSqlSafe<Arc<str>>, &'r [T])> {
+    pub fn statements<'r, T>(&self, dialect: Dialect, rows: &'r [T]) -> impl Iterator<Item = (Composed, &'r [T])> {
         let mut rest = rows;
         std::iter::from_fn(move || {
             let index = CHUNKS.iter().position(|size| *size <= rest.len())?;
@@ -58,14 +52,13 @@ impl ManyRows {
         })
     }
 
-    /// Safe, for it consists of what the program says, and of numbers.
-    fn text(&self, dialect: Dialect, index: usize) -> AssertSqlSafe<Arc<str>> {
+    fn text(&self, dialect: Dialect, index: usize) -> Composed {
         let texts = match dialect {
             Dialect::Sqlite => &self.sqlite,
             Dialect::Postgres => &self.postgres,
         };
         let text = texts[index].get_or_init(|| self.written(dialect, CHUNKS[index]).into());
-        AssertSqlSafe(Arc::clone(text))
+        composed(Arc::clone(text))
     }
 
     fn written(&self, dialect: Dialect, rows: usize) -> String {

@@ -11,7 +11,6 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
-use ostler_core::id::ChainId;
 use ostler_core::port::Entropy;
 use ostler_core::time::Timestamp;
 
@@ -179,10 +178,6 @@ impl Tx {
     /// Becomes part of this instance's audit chain with the commit.
     pub fn audit(&mut self, act: Act) {
         self.acts.push(act);
-    }
-
-    pub(crate) fn chain_id(&self) -> ChainId {
-        self.shared.chain_id
     }
 
     pub(crate) fn tail(&self) -> &Tail {

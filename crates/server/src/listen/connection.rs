@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use metrics::gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 use tracing::debug;
@@ -117,10 +117,18 @@ where
         let Some(overdue_at) = activity.overdue_at() else {
             return Poll::Pending;
         };
-        if alarm.deadline() != overdue_at {
+        // An alarm that rings too early is set again then. Most are put off by each request, and to set
+        // one costs more than to look up when it is due.
+        if overdue_at < alarm.deadline() {
             alarm.as_mut().reset(overdue_at);
         }
-        alarm.as_mut().poll(context).map(|()| Ended::Overdue)
+        while alarm.as_mut().poll(context).is_ready() {
+            if overdue_at <= Instant::now() {
+                return Poll::Ready(Ended::Overdue);
+            }
+            alarm.as_mut().reset(overdue_at);
+        }
+        Poll::Pending
     })
     .await
 }

@@ -13,7 +13,7 @@ use ostler_core::time::Timestamp;
 use super::{Claim, Db, Lane, OpenError, Shared, StoreOptions, WaitingCounts};
 use crate::audit::adopt_chain;
 use crate::checkpoint::Checkpoints;
-use crate::journal::Tail;
+use crate::journal::{JOT_TARGET, Tail};
 use crate::lock::InstallationLock;
 use crate::migrate::migrate_sqlite;
 use crate::product_cache::ProductCache;
@@ -67,6 +67,9 @@ pub(super) async fn open(url: &str, options_given: StoreOptions, now: Timestamp)
     };
     let write = forever()
         .max_connections(1)
+        .after_connect(|connection, _| {
+            Box::pin(async move { sqlx::raw_sql(JOT_TARGET).execute(connection).await.map(drop) })
+        })
         // 16 MiB: pages that a bulk commit dirties stay until it commits, else they are written twice.
         // The log is copied by another connection (`checkpoint`).
         .connect_with(

@@ -55,8 +55,6 @@ pub(crate) struct Waiting {
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct WaitingLedger {
-    /// The first row of the journal that has a part in it.
-    pub from_row: i64,
     pub commands: Vec<CommandRow<'static>>,
     places: HashMap<CommandId, usize>,
     /// Of commands that have been filed.
@@ -107,16 +105,15 @@ impl Waiting {
         }
     }
 
-    /// `is_ledger_news`: whether the jot's part of the ledger still has to be filed.
-    pub fn add(&mut self, jot: Jot<'_>, is_ledger_news: bool) {
+    pub fn add(&mut self, jot: Jot<'_>) {
         self.last_row += 1;
         let Jot {
             commands,
             outcomes,
             events,
         } = jot.into_owned();
-        if is_ledger_news && !(commands.is_empty() && outcomes.is_empty()) {
-            Arc::make_mut(&mut self.ledger).add(self.last_row, commands, outcomes);
+        if !(commands.is_empty() && outcomes.is_empty()) {
+            Arc::make_mut(&mut self.ledger).add(commands, outcomes);
         }
         for event in events {
             self.event_count += 1;
@@ -222,10 +219,7 @@ impl WaitingLedger {
         self.commands.len() + self.outcomes.len()
     }
 
-    fn add(&mut self, row: i64, commands: Vec<CommandRow<'static>>, outcomes: Vec<OutcomeRow<'static>>) {
-        if self.rows() == 0 {
-            self.from_row = row;
-        }
+    fn add(&mut self, commands: Vec<CommandRow<'static>>, outcomes: Vec<OutcomeRow<'static>>) {
         for command in commands {
             self.places.insert(command.id(), self.commands.len());
             self.commands.push(command);
@@ -240,6 +234,26 @@ impl WaitingLedger {
 }
 
 impl Portion {
+    /// All that the journal holds, when only the journal can say. A part of a row may have been filed,
+    /// and is filed once more, which changes nothing. So no outcome is made part of its command here:
+    /// where the command has been filed, only the outcome is news.
+    pub(super) fn of_journal(jots: Vec<Jot<'static>>) -> Self {
+        let mut ledger = WaitingLedger::default();
+        let mut events = Vec::new();
+        for jot in jots {
+            ledger.commands.extend(jot.commands);
+            ledger.outcomes.extend(jot.outcomes);
+            events.extend(jot.events);
+        }
+        events.sort_by_key(|event| event.device_id());
+        Self {
+            ledger: (ledger.rows() > 0).then(|| Arc::new(ledger)),
+            events,
+            devices: Vec::new(),
+            clears_before: i64::MAX,
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.rows() == 0
     }
@@ -332,7 +346,7 @@ mod tests {
                             model.push((row, *of, event(number, *of)));
                         }
                         let events = model[first..].iter().map(|(_, _, event)| Arc::clone(event)).collect();
-                        waiting.add(Jot { events, ..Jot::default() }, true);
+                        waiting.add(Jot { events, ..Jot::default() });
                         continue;
                     }
                     Step::File(devices) => {
@@ -380,7 +394,7 @@ mod tests {
             ..Jot::default()
         };
         assert_eq!(waiting.filing_that_makes_room_for(&jot(10)), None);
-        waiting.add(jot(EVENTS_AT_MOST - 10), true);
+        waiting.add(jot(EVENTS_AT_MOST - 10));
         assert_eq!(waiting.filing_that_makes_room_for(&jot(10)), None);
         assert_eq!(waiting.filing_that_makes_room_for(&jot(11)), Some(Filing::Oldest(11)));
         assert!(waiting.counts().worth_filing().is_some());
