@@ -27,7 +27,10 @@ use crate::telemetry::{ArrivedRows, EventFate};
 const BATCH_MAX: usize = 1024;
 
 /// So often at most do the first of a batch let others go before them.
-const GATHERINGS_AT_MOST: usize = 8;
+const GATHERINGS_AT_MOST: usize = 16;
+
+/// So often in a row without anybody coming.
+const VAIN_GATHERINGS_AT_MOST: usize = 3;
 
 /// A batch so small says that there is little to do: time to file, and nobody to wait for.
 const FEW: usize = 4;
@@ -203,8 +206,11 @@ impl Scribe {
 }
 
 /// Lets everybody go first who could hand something in at once, as long as somebody does. The first of
-/// a batch wakes this task before the others have run, so on a busy machine twice as many share the commit.
+/// a batch wakes this task before the others have run, so on a busy machine twice as many share the
+/// commit. Who was answered just now may come back at once, so one round in vain does not say that
+/// nobody will.
 async fn gather(queue: &mut mpsc::Receiver<Entry>, taken: &mut Vec<Entry>) {
+    let mut in_vain = 0;
     for _ in 0..GATHERINGS_AT_MOST {
         tokio::task::yield_now().await;
         let before = taken.len();
@@ -213,7 +219,8 @@ async fn gather(queue: &mut mpsc::Receiver<Entry>, taken: &mut Vec<Entry>) {
         {
             taken.push(entry);
         }
-        if taken.len() == before {
+        in_vain = if taken.len() == before { in_vain + 1 } else { 0 };
+        if in_vain == VAIN_GATHERINGS_AT_MOST {
             break;
         }
     }
