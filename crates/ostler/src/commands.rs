@@ -11,7 +11,8 @@ use clap::{Args, Parser, Subcommand};
     name = "ostler",
     version,
     arg_required_else_help = true,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    after_help = "Examples:\n  ostler demo\n  ostler init /etc/ostler --email owner@example.com\n  ostler serve --config /etc/ostler/ostler.toml"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -43,7 +44,10 @@ pub enum Command {
     )]
     Connect(crate::setup::ConnectArgs),
     /// Declare products by files
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  ostler product apply --dry-run thermostat.toml"
+    )]
     Product(ostler_cli::product::ProductCommand),
     /// Bring the database's schema up to this version (`serve` does so by itself)
     #[command(after_help = "Example:\n  ostler migrate --config /etc/ostler/ostler.toml")]
@@ -59,6 +63,7 @@ pub enum Command {
     )]
     Restore(RestoreArgs),
     /// Verify the audit chains, or export a signed head of them
+    #[command(after_help = "Example:\n  ostler audit verify --config /etc/ostler/ostler.toml")]
     Audit(AuditArgs),
     /// Print the OpenAPI document
     #[command(after_help = "Example:\n  ostler openapi > openapi.json")]
@@ -196,4 +201,26 @@ pub enum AuditCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _};
+
+    use super::Cli;
+
+    fn assert_helpful(command: &mut Command, path: &str) {
+        let help = command.render_help().to_string();
+        assert!(help.contains("\nExample"), "`{path} --help` shows no example");
+        for subcommand in command.get_subcommands_mut() {
+            let path = format!("{path} {}", subcommand.get_name());
+            assert_helpful(subcommand, &path);
+        }
+    }
+
+    #[test]
+    fn every_command_says_by_example_how_it_is_used() {
+        Cli::command().debug_assert();
+        assert_helpful(&mut Cli::command(), "ostler");
+    }
 }
