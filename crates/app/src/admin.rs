@@ -18,6 +18,7 @@ mod ingest_secrets;
 mod product_diff;
 mod products;
 mod reach;
+mod rejected_events;
 
 use ostler_core::caller::{Caller, ProductReach};
 use ostler_core::id::ProductId;

@@ -12,13 +12,13 @@ mod range;
 use std::sync::Arc;
 
 use ostler_core::caller::Caller;
-use ostler_core::id::{DeviceId, ProductId, RejectedEventId};
+use ostler_core::id::DeviceId;
 use ostler_core::mapping::KeyMapping;
 use ostler_core::name::TelemetryKey;
 use ostler_core::policy::{Denied, DeviceSight, Title, authorize_sight};
 use ostler_core::product::Product;
 use ostler_core::time::Timestamp;
-use ostler_store::{Listed, Page, RejectedEvent, StoreError};
+use ostler_store::StoreError;
 
 use crate::App;
 
@@ -69,21 +69,6 @@ impl App {
             product: device.product,
             sight,
         })
-    }
-
-    /// What a product's doors turned away, the newest first. For staff.
-    pub async fn rejected_events(
-        &self,
-        caller: &Caller,
-        product_id: ProductId,
-        page: Page<RejectedEventId>,
-    ) -> Result<Listed<RejectedEvent>, HistoryError> {
-        match caller.reach() {
-            Some(reach) if reach.covers(product_id) && self.store.product(product_id).await?.is_some() => {
-                Ok(self.store.rejected_events(product_id, page).await?)
-            }
-            Some(_) | None => Err(HistoryError::NotFound),
-        }
     }
 }
 

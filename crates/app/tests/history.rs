@@ -140,9 +140,6 @@ on_both! {
         let far = machine(ProductReach::Only(BTreeSet::from([vehicle])));
         assert_eq!(world.values(&near, device_id, seconds(0, 20)).await.unwrap(), [0, 10]);
         assert!(matches!(world.values(&far, device_id, seconds(0, 20)).await, Err(HistoryError::NotFound)));
-        assert!(world.app.rejected_events(&near, product_id, Page::first(1)).await.is_ok());
-        let refused = world.app.rejected_events(&far, product_id, Page::first(1)).await;
-        assert!(matches!(refused, Err(HistoryError::NotFound)));
     }
 
     async fn complete_is_what_was_proven_asked_and_visible(world) {

@@ -6,6 +6,7 @@ mod stream;
 
 use std::time::Duration;
 
+use ostler_app::admin::Maker;
 use ostler_app::ingest::{Delivery, DeliveryError, DoorClosed, HEARTBEAT_EVENT, OpenDoor};
 use ostler_core::caller::{Caller, ProductReach};
 use ostler_core::event::CloudEvent;
@@ -56,8 +57,14 @@ impl World {
     }
 
     async fn rejected(&self, product_id: ProductId) -> Vec<RejectedEvent> {
+        self.rejected_within(ProductReach::All, Some(product_id)).await
+    }
+
+    async fn rejected_within(&self, reach: ProductReach, product_id: Option<ProductId>) -> Vec<RejectedEvent> {
+        let maker = Maker::of(&machine(reach)).unwrap();
         self.app
-            .rejected_events(&maker(), product_id, Page::first(500))
+            .desk(&maker)
+            .rejected_events(product_id, Page::first(500))
             .await
             .unwrap()
             .items
@@ -126,6 +133,18 @@ on_both! {
         reasons.sort_unstable();
         assert_eq!(reasons, ["no-device", "unknown-device", "unknown-device"]);
         assert!(world.rejected(vehicle).await.is_empty());
+
+        let only = |product_id| ProductReach::Only([product_id].into());
+        for (reach, asked, expected) in [
+            (ProductReach::All, None, 3),
+            (only(product_id), None, 3),
+            (only(product_id), Some(vehicle), 0),
+            (only(vehicle), None, 0),
+            (only(vehicle), Some(product_id), 0),
+        ] {
+            let seen = world.rejected_within(reach.clone(), asked).await;
+            assert_eq!(seen.len(), expected, "{reach:?} {asked:?}");
+        }
     }
 
     async fn what_the_cloud_says_about_its_own_deliveries_is_no_event(world) {

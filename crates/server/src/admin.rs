@@ -16,6 +16,7 @@ mod grants;
 mod ingest;
 mod product_schema;
 mod products;
+mod rejected_events;
 mod session;
 mod webhook;
 
@@ -56,6 +57,7 @@ pub fn router() -> OpenApiRouter<ServerState> {
         .routes(routes!(clients::get_client, clients::change_client))
         .routes(routes!(clients::replace_secret))
         .routes(routes!(clients::end_client))
+        .routes(routes!(rejected_events::list_rejected_events))
         .routes(routes!(audit::list_entries))
         .routes(routes!(audit::get_head))
 }

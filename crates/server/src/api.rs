@@ -12,7 +12,6 @@ mod ingest;
 mod latest;
 pub mod me;
 mod registrations;
-mod rejected_events;
 mod telemetry;
 pub mod variables;
 

@@ -280,14 +280,11 @@ async fn what_cannot_be_read_is_taken_and_shown_to_staff() {
             "malformed null null {\\event\\:".to_owned(),
         ]
     );
-    assert_eq!(
-        staff.get("/admin/v1/rejected-events").await.problem(),
-        "400 invalid-request [product: is required]"
-    );
+    assert_eq!(staff.get("/admin/v1/rejected-events").await.json(), rejected.json());
     let elsewhere = staff
         .get(&format!("/admin/v1/rejected-events?product=prd_{NOBODY}"))
         .await;
-    assert_eq!(elsewhere.problem(), "404 not-found");
+    assert_eq!(elsewhere.json()["items"], json!([]));
 }
 
 #[tokio::test]

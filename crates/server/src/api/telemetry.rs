@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{events, history, ingest, latest, registrations, rejected_events};
+use super::{events, history, ingest, latest, registrations};
 use crate::error::{Refusal, from_store};
 use crate::problem::{Code, Problem, without_token_shapes};
 use crate::state::ServerState;
@@ -25,7 +25,6 @@ pub fn router() -> OpenApiRouter<ServerState> {
         .routes(routes!(history::get_fleet_history))
         .routes(routes!(events::list_events))
         .routes(routes!(events::list_fleet_events))
-        .routes(routes!(rejected_events::list_rejected_events))
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]

@@ -49,6 +49,8 @@ pub async fn submit(
             Some("allow") => visit.allow().await,
             Some("deny") => Ok(visit.refuse(AuthorizationFault::AccessDenied)),
             Some("switch") => visit.sign_out().await,
+            // A form sent by a script need not name a button. Signing in has only one.
+            None if form.get("email").is_some() => visit.sign_in(&form, address).await,
             Some(_) | None => Err(Stop::Page(Notice::FormNotOurs)),
         }
     };

@@ -202,6 +202,23 @@ async fn whether_an_account_exists_cannot_be_told() {
 }
 
 #[tokio::test]
+async fn a_form_that_names_no_button_signs_in_and_agrees_to_nothing() {
+    let door = Door::sqlite().await;
+    let path = authorize_path(&door.web().await, &[]);
+    let mut browser = door.browser();
+    let page = browser.get(&path).await;
+    let fields = [("email", EMAIL), ("password", PASSWORD)];
+    assert_eq!(browser.submit(&path, &page, &fields).await.status, 303);
+    let consent = browser.get(&path).await;
+    let answer = browser.submit(&path, &consent, &[]).await;
+    assert!(
+        !answer.headers.contains_key(LOCATION) && answer.status == 400,
+        "{}",
+        answer.text
+    );
+}
+
+#[tokio::test]
 async fn guessing_gets_slower_for_that_account_alike_if_it_does_not_exist() {
     let door = Door::sqlite().await;
     let web = door.web().await;

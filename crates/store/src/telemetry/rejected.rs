@@ -37,7 +37,7 @@ const MAKE_ROOM: &str = "
 const LIST: &str = "
     SELECT rejected_event_id, product_id, received_at, door, reason, cloud_device_id, name, body
       FROM rejected_event
-     WHERE product_id = $1 AND ($2 IS NULL OR rejected_event_id < $2)
+     WHERE ($1 IS NULL OR product_id = $1) AND ($2 IS NULL OR rejected_event_id < $2)
      ORDER BY rejected_event_id DESC
      LIMIT $3";
 
@@ -82,14 +82,15 @@ impl From<RejectedRow> for RejectedEvent {
 }
 
 impl Store {
+    /// Of one product or of all.
     pub async fn rejected_events(
         &self,
-        product_id: ProductId,
+        product_id: Option<ProductId>,
         page: Page<RejectedEventId>,
     ) -> Result<Listed<RejectedEvent>, StoreError> {
         let mut conn = self.read().await?;
         let rows: Vec<RejectedRow> = on!(conn.link(), |db| sqlx::query_as(LIST)
-            .bind(Text(product_id))
+            .bind(product_id.map(Text))
             .bind(page.after.map(Text))
             .bind(page.rows())
             .fetch_all(&mut *db)

@@ -303,7 +303,7 @@ on_both! {
         let mut page = Page::first(500);
         let mut names = Vec::new();
         loop {
-            let listed = world.store.rejected_events(product_id, page).await.unwrap();
+            let listed = world.store.rejected_events(Some(product_id), page).await.unwrap();
             names.extend(listed.items.iter().filter_map(|rejected| rejected.name.clone()));
             match listed.items.last() {
                 Some(last) if listed.more => page = Page::after(last.id, 500),
@@ -312,8 +312,15 @@ on_both! {
         }
         assert_eq!(names.len() as i64, REJECTED_EVENTS_MAX);
         assert_eq!((names[0].as_str(), names[999].as_str()), ("t/1499", "t/500"), "the newest are kept");
-        let others = world.store.rejected_events(other, Page::first(5)).await.unwrap().items;
+        let others = world.store.rejected_events(Some(other), Page::first(5)).await.unwrap().items;
         assert_eq!(others, [Rejection { id: others[0].id, ..world.rejection(other, 0) }]);
+        let mut all = world.store.rejected_events(None, Page::first(500)).await.unwrap();
+        assert_eq!(all.items[0].name.as_deref(), Some("t/1499"));
+        while all.more {
+            let behind = Page::after(all.items.last().unwrap().id, 500);
+            all = world.store.rejected_events(None, behind).await.unwrap();
+        }
+        assert_eq!(all.items, others, "the oldest of all is the other product's");
     }
 
     async fn complete_intervals_grow_and_never_shrink(world) {

@@ -1,23 +1,24 @@
-//! What the doors of a product turned away, for staff to look at.
+//! What the doors turned away, for staff to look at.
 
 use axum::extract::State;
 use ostler_core::id::{CloudDeviceId, ProductId, RejectedEventId};
 use ostler_store::RejectedEvent;
 use serde::{Deserialize, Serialize};
 
-use crate::access::{AdminRead, Scoped};
-use crate::error::ApiError;
+use super::access::Reader;
+use crate::error::{ApiError, from_store};
 use crate::extract::{Json, Query};
 use crate::list::{ListResponse, page};
 use crate::problem::without_token_shapes;
-use crate::refusals::{Bearer, Input, Named};
+use crate::refusals::{Bearer, Input};
 use crate::state::ServerState;
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct RejectedEventsQuery {
-    #[param(value_type = String, example = "prd_01h455vb4pex5vsknk084sn02q")]
-    product: ProductId,
+    /// Only this product's.
+    #[param(value_type = Option<String>)]
+    product: Option<ProductId>,
     /// 1 to 500, 100 if absent.
     #[param(minimum = 1, maximum = 500, example = 100)]
     limit: Option<u32>,
@@ -29,6 +30,8 @@ pub struct RejectedEventsQuery {
 pub struct RejectedEventResponse {
     #[schema(example = "rej_01h455vb4pex5vsknk084sn02q")]
     id: String,
+    #[schema(example = "prd_01h455vb4pex5vsknk084sn02q")]
+    product_id: String,
     #[schema(example = "hook")]
     door: &'static str,
     /// `malformed`, `no-device`, `unknown-device` or `wrong-credential`.
@@ -48,6 +51,7 @@ impl From<&RejectedEvent> for RejectedEventResponse {
     fn from(rejected: &RejectedEvent) -> Self {
         Self {
             id: rejected.id.to_string(),
+            product_id: rejected.product_id.to_string(),
             door: rejected.door.as_str(),
             reason: rejected.reason.as_str(),
             cloud_id: rejected.cloud_device_id.as_ref().map(CloudDeviceId::to_string),
@@ -58,20 +62,24 @@ impl From<&RejectedEvent> for RejectedEventResponse {
     }
 }
 
-/// Events that a product's doors turned away.
+/// Events that were turned away, of one product or all.
 ///
 /// The newest first; the last thousand of each product are kept.
 #[utoipa::path(get, path = "/admin/v1/rejected-events", tag = "products", operation_id = "listRejectedEvents",
     params(RejectedEventsQuery),
-    responses((status = 200, body = ListResponse<RejectedEventResponse>), Bearer, Named, Input),
+    responses((status = 200, body = ListResponse<RejectedEventResponse>), Bearer, Input),
     security(("bearer" = ["admin:read"])))]
 pub async fn list_rejected_events(
     State(state): State<ServerState>,
-    caller: Scoped<AdminRead>,
+    reader: Reader,
     Query(query): Query<RejectedEventsQuery>,
 ) -> Result<Json<ListResponse<RejectedEventResponse>>, ApiError> {
     let page = page::<RejectedEventId>(query.limit, query.cursor.as_deref())?;
-    let listed = state.app().rejected_events(&caller, query.product, page).await?;
+    let listed = reader
+        .desk(state.app())
+        .rejected_events(query.product, page)
+        .await
+        .map_err(from_store)?;
     Ok(Json(ListResponse::of(
         &listed,
         |rejected| rejected.id,
