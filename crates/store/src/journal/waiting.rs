@@ -15,7 +15,7 @@ use crate::telemetry::EventRow;
 
 /// Filed at once under load: enough that pages are shared, few enough that a commit which files them
 /// keeps nobody waiting for long.
-const COMMANDS_AT_MOST: usize = 256;
+const COMMANDS_AT_MOST: usize = 512;
 /// The more events wait, the more of each device lie together when they are filed; the longer takes a
 /// start after a crash, and a reader who asks about all devices.
 const EVENTS_AT_MOST: usize = 4096;
@@ -36,7 +36,7 @@ impl Counts {
         if self.events >= EVENTS_AT_MOST / 2 {
             Some(Filing::Oldest(0))
         } else {
-            (self.ledger >= COMMANDS_AT_MOST / 8).then_some(Filing::Ledger)
+            (self.ledger >= COMMANDS_AT_MOST / 16).then_some(Filing::Ledger)
         }
     }
 }
