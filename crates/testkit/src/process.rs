@@ -103,11 +103,14 @@ impl Process {
         })
     }
 
-    /// Waits until somebody listens on `address`.
+    /// Waits until somebody listens on `address`. It need not be this program: where a program says that it
+    /// listens, wait for that line.
     #[track_caller]
     pub fn wait_for_listener(&mut self, address: SocketAddr, timeout: Duration) {
         self.wait_for(&format!("the listener on {address}"), timeout, || {
-            TcpStream::connect(address).ok()
+            let connected = TcpStream::connect(address).ok()?;
+            // The system may choose the very port as ours: then we are connected to ourselves (RFC 9293 §3.5).
+            (connected.local_addr().ok()? != address).then_some(())
         });
     }
 

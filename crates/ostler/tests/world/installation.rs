@@ -211,7 +211,8 @@ impl Installation {
             .envs(self.settings.iter().map(|(name, value)| (name, value)));
         let name = format!("ostler-{}", self.starts);
         let mut server = Process::spawn(&name, &mut serve, &self.scratch);
-        server.wait_for_listener(([127, 0, 0, 1], port).into(), READY_WITHIN);
+        // Its own word: on the port itself somebody else might answer first, and be taken for it.
+        server.wait_for_line(&format!("listening on 127.0.0.1:{port}"), READY_WITHIN);
         self.server = Some(server);
     }
 }
