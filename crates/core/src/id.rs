@@ -112,6 +112,7 @@ macro_rules! id_type {
             }
         }
 
+        /// As text where a person may read it, else as its 16 bytes.
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 if serializer.is_human_readable() {
