@@ -58,7 +58,7 @@ pub(crate) enum Tail {
 /// How much is to be filed: what has to stand in the tables before somebody looks there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Filing<'d> {
-    /// Commands, outcomes and the audit chain. What else no jot holds is always there.
+    /// Commands and outcomes. What no jot holds is always there.
     Ledger,
     /// And all that these devices said.
     Devices(&'d [DeviceId]),
