@@ -16,6 +16,15 @@ use ostler_core::port::Clock;
 /// How often a drain looks again. Permits usually depart within a millisecond or two.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
+/// Rights whose permit lapsed before it could leave are judged again, but not for ever.
+pub(crate) const JUDGED_AT_MOST: usize = 4;
+
+/// The pause before rights are judged again. The calendar counts whole milliseconds, and a right gives
+/// no permit in its last one that could still leave; after the pause that right is seen to have ended.
+pub(crate) async fn before_judging_again() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
 pub struct Permits {
     out: Mutex<Out>,
     reach: Reach,

@@ -14,11 +14,10 @@ use ostler_store::StoreError;
 
 use crate::App;
 use crate::device_cloud::ReadOutcome;
-use crate::permits::{Basis, Judged};
+use crate::permits::{Basis, JUDGED_AT_MOST, Judged, before_judging_again};
 
 /// How long a device is given to answer.
 const DEADLINE: Duration = Duration::from_secs(35);
-const JUDGED_AT_MOST: usize = 4;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
@@ -54,6 +53,7 @@ impl App {
             if let Some(reading) = self.read_once(caller, device_id, variable, max_age).await? {
                 return Ok(reading);
             }
+            before_judging_again().await;
         }
         Err(ReadVariableError::CloudUnavailable { retry_after: None })
     }

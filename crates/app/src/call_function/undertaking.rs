@@ -16,9 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::{Allowed, CallAnswer, CallFunctionError, CallRequest, answer};
 use crate::App;
-
-/// A permit that lapsed in a queue is judged again, but not for ever.
-const JUDGED_AT_MOST: usize = 4;
+use crate::permits::{JUDGED_AT_MOST, before_judging_again};
 
 /// Pauses before an outcome that could not be written is written again. Repeating this is safe:
 /// the statement settles only what is unsettled.
@@ -112,6 +110,7 @@ impl App {
                 return self.attempted(outcome, departed.then_some(sent_at));
             }
             drop(allowed);
+            before_judging_again().await;
             // Boxed, like all that is rare here: what every call carries along stays small.
             allowed = match Box::pin(self.judge_again(undertaking)).await {
                 Ok(again) => again,

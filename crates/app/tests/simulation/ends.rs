@@ -5,11 +5,18 @@ use std::time::Duration;
 
 use ostler_app::admin::Maker;
 use ostler_app::call_function::Wait;
+use ostler_core::command::{CommandState, RefusedBy};
+use ostler_core::grant::GrantSource;
+use ostler_core::port::Clock as _;
 
 use super::cloud::Behaviour;
+use super::fast_time::STEP;
+use super::site::FREE;
 use super::under_every_fault;
 use super::witness::CallTold;
-use super::world::Life;
+use super::world::{Life, World};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Calls are judged, queued, under way and slow.
 fn calls_take_their_time(life: &Life) {
@@ -72,6 +79,38 @@ async fn calls_and_quarantine(life: &Life) {
     }
     let told = life.call(1, 0, life.witness.number(), None, Wait::ForOutcome).await;
     assert!(!matches!(told, CallTold::Command { .. }), "P1: {told:?}");
+}
+
+/// Calls in the last millisecond of a grant. No permit of it could leave any more, and whoever calls
+/// hears that there is no such right, not that the cloud is out of reach.
+async fn calls_at_the_very_end(life: &Life) {
+    for _ in 0..20 {
+        let ends_at = life.clock.now() + STEP * 5 + MILLISECOND;
+        let granted = life.grant(0, FREE, GrantSource::Share, Some(ends_at)).await;
+        assert!(granted.is_some());
+        while life.clock.now() + MILLISECOND < ends_at {
+            tokio::time::sleep(MILLISECOND).await;
+        }
+        let told = life.call(0, FREE, life.witness.number(), None, Wait::ForOutcome).await;
+        let denied = match &told {
+            CallTold::Command { state, .. } => matches!(
+                state,
+                CommandState::Refused {
+                    by: RefusedBy::Policy,
+                    ..
+                }
+            ),
+            CallTold::Denied => true,
+            CallTold::InFlight | CallTold::Failed(_) => false,
+        };
+        assert!(denied, "P1: {told:?}");
+    }
+}
+
+#[test]
+fn p1_a_call_in_the_last_millisecond_of_a_right_is_told_that_there_is_none() {
+    let mut world = World::new(1);
+    world.live(async |life| calls_at_the_very_end(life).await);
 }
 
 /// Also after a restart: acknowledged is ended.

@@ -16,7 +16,8 @@ use super::edge;
 use crate::world::NOW;
 
 const TICK: Duration = Duration::from_millis(1);
-const RATE: u32 = 10;
+/// What passes at each tick; between them the clock stands.
+pub const STEP: Duration = Duration::from_millis(10);
 
 /// Runs one process's life. When it returns, nothing of it runs any more: what was under way was
 /// dropped where it stood.
@@ -37,7 +38,7 @@ pub fn in_fast_time<T>(life: impl Future<Output = T>) -> T {
     runtime.spawn(async move {
         loop {
             ticks.notified().await;
-            tokio::time::advance(TICK * RATE).await;
+            tokio::time::advance(STEP).await;
         }
     });
     let result = runtime.block_on(life);
