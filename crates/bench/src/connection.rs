@@ -1,13 +1,14 @@
 //! One kept-alive HTTP/1.1 connection of the generator: writes a request that is ready as bytes, reads the whole
-//! answer, tells the status. It is blocking and copies nothing, because the generator must cost less than what it
-//! measures. It does not know chunked bodies; nobody here sends them.
+//! answer, tells the status. It copies nothing, because the generator must cost less than what it measures. It does not
+//! know chunked bodies; nobody here sends them.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 /// Longer than any deadline under test: a run that hits it is broken, not slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 const BUFFER_BYTES: usize = 64 * 1024;
 const FIELDS_MAX: usize = 64;
 
@@ -15,6 +16,9 @@ const FIELDS_MAX: usize = 64;
 pub struct Connection {
     stream: TcpStream,
     buffer: Box<[u8]>,
+    /// So much of it is of the answer that is coming in.
+    filled: usize,
+    waits: bool,
 }
 
 struct Head {
@@ -31,28 +35,47 @@ impl Connection {
         Ok(Self {
             stream,
             buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            filled: 0,
+            waits: true,
         })
     }
 
-    /// The status, once the whole answer is here.
+    /// Asks and waits: the status, once the whole answer is here.
     pub fn exchange(&mut self, request: &[u8]) -> io::Result<u16> {
-        self.stream.write_all(request)?;
-        let mut filled = 0;
+        self.send(request)?;
         loop {
-            let read = self.stream.read(&mut self.buffer[filled..])?;
-            if read == 0 {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the connection was closed, or the answer is too long",
-                ));
-            }
-            filled += read;
-            if let Some(head) = parse(&self.buffer[..filled])?
-                && filled >= head.length
-            {
-                return Ok(head.status);
+            if let Some(status) = self.receive()? {
+                return Ok(status);
             }
         }
+    }
+
+    /// From now on [`Self::receive`] does not wait.
+    pub fn set_nonblocking(&mut self) -> io::Result<()> {
+        self.waits = false;
+        self.stream.set_nonblocking(true)
+    }
+
+    pub fn send(&mut self, request: &[u8]) -> io::Result<()> {
+        self.filled = 0;
+        self.stream.write_all(request)
+    }
+
+    /// The status, once the whole answer is here; `None` as long as some of it is missing.
+    pub fn receive(&mut self) -> io::Result<Option<u16>> {
+        let read = match self.stream.read(&mut self.buffer[self.filled..]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.waits => return Ok(None),
+            read => read?,
+        };
+        if read == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the connection was closed, or the answer is too long",
+            ));
+        }
+        self.filled += read;
+        let head = parse(&self.buffer[..self.filled])?;
+        Ok(head.filter(|head| self.filled >= head.length).map(|head| head.status))
     }
 
     /// What the last answer was, for a message about it.
@@ -91,6 +114,12 @@ fn parse(bytes: &[u8]) -> io::Result<Option<Head>> {
         status,
         length: head + body,
     }))
+}
+
+impl AsRawFd for Connection {
+    fn as_raw_fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
 }
 
 #[cfg(test)]

@@ -1,19 +1,19 @@
 //! The load generator: a schedule of due times at a fixed rate (open loop), or each connection as fast as it is
 //! answered (closed loop).
-//!
-//! In the open loop a latency counts from the moment a request was due, not from when it could be sent: a server that
-//! stalls cannot hide the requests that would have come meanwhile (coordinated omission). One thread per connection:
-//! the kernel's timers hit a due time within microseconds, where an event loop's wheel counts milliseconds.
+
+mod closed;
+mod open;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
 use crate::connection::Connection;
 use crate::edge;
 use crate::latency::Latencies;
+use open::Schedule;
 
 /// Writes the n-th request; each number comes once in a program's life.
 pub type Requests = Box<dyn Fn(u64, &mut Vec<u8>) + Send + Sync>;
@@ -78,77 +78,48 @@ impl<'a> Crew<'a> {
 
     pub fn run(mut self, pace: Pace, lasts: Duration) -> anyhow::Result<Measured> {
         let connections = std::mem::take(&mut self.connections);
-        let schedule = Schedule {
-            start: edge::now(),
-            lasts,
-            pace,
-            taken: AtomicU64::new(0),
+        let start = edge::now();
+        let samples = match pace {
+            Pace::Open { per_second } => open::run(&self, connections, &Schedule::new(start, lasts, per_second))?,
+            Pace::Closed => closed::run(&self, connections, start + lasts)?,
         };
-        let (crew, schedule) = (&self, &schedule);
-        let samples = std::thread::scope(|scope| {
-            let workers: Vec<_> = connections
-                .into_iter()
-                .map(|connection| scope.spawn(move || crew.work(connection, schedule)))
-                .collect();
-            workers
-                .into_iter()
-                .map(|worker| worker.join().expect("a worker does not panic"))
-                .collect::<anyhow::Result<Vec<_>>>()
-        })?;
-        let took = edge::now().duration_since(schedule.start);
+        let took = edge::now().duration_since(start);
         Ok(Measured {
-            latencies: Latencies::of(samples.concat()),
+            latencies: Latencies::of(samples),
             took,
         })
     }
 
-    fn work(&self, mut connection: Connection, schedule: &Schedule) -> anyhow::Result<Vec<Duration>> {
-        let mut samples = Vec::with_capacity(1 << 16);
-        let mut request = Vec::with_capacity(1024);
-        while let Some(due) = schedule.next() {
-            edge::sleep_until(due);
-            self.ask(&mut connection, &mut request)?;
-            samples.push(edge::now().duration_since(due));
-        }
-        Ok(samples)
+    /// Sends a request and waits for the answer.
+    fn ask(&self, connection: &mut Connection, request: &mut Vec<u8>) -> anyhow::Result<()> {
+        self.send(connection, request)?;
+        while !self.receive(connection)? {}
+        Ok(())
     }
 
-    fn ask(&self, connection: &mut Connection, request: &mut Vec<u8>) -> anyhow::Result<()> {
+    fn send(&self, connection: &mut Connection, request: &mut Vec<u8>) -> anyhow::Result<()> {
         request.clear();
         (self.target.requests)(self.numbers.fetch_add(1, Ordering::Relaxed), request);
+        connection
+            .send(request)
+            .with_context(|| format!("{} takes no request", self.target.name))
+    }
+
+    /// Whether the whole answer is here; then it is the expected one.
+    fn receive(&self, connection: &mut Connection) -> anyhow::Result<bool> {
         let status = connection
-            .exchange(request)
+            .receive()
             .with_context(|| format!("{} gave no answer", self.target.name))?;
-        if status != self.target.expected {
-            bail!(
+        match status {
+            None => Ok(false),
+            Some(status) if status == self.target.expected => Ok(true),
+            Some(status) => bail!(
                 "{} answered {status}, not {}:\n{}",
                 self.target.name,
                 self.target.expected,
                 connection.last_answer()
-            );
+            ),
         }
-        Ok(())
-    }
-}
-
-/// Hands out due times, one to whichever connection is free next.
-struct Schedule {
-    start: Instant,
-    lasts: Duration,
-    pace: Pace,
-    taken: AtomicU64,
-}
-
-impl Schedule {
-    fn next(&self) -> Option<Instant> {
-        let due = match self.pace {
-            Pace::Closed => edge::now(),
-            Pace::Open { per_second } => {
-                let taken = self.taken.fetch_add(1, Ordering::Relaxed);
-                self.start + Duration::from_nanos(taken * 1_000_000_000 / u64::from(per_second))
-            }
-        };
-        (due < self.start + self.lasts).then_some(due)
     }
 }
 
