@@ -19,9 +19,9 @@ use crate::error::StoreError;
 
 /// How often somebody looks how long the log is, in commits: each adds a few pages.
 const LOOK_EVERY: u64 = 128;
-/// Twice what SQLite itself waits for: a page that changes often is copied once for all its changes.
-/// Eight MiB, which a start after a crash reads in some milliseconds. 8,000 pages were no faster.
-const PAGES: i64 = 2_000;
+/// Eight times what SQLite itself waits for: a page that changes often is copied once for all its changes,
+/// and while pages are copied everybody is slower. It is 32 MiB, which a start after a crash has to read.
+const PAGES: i64 = 8_000;
 
 /// Both answer whether somebody was in the way, how many pages the log has, and how many of them
 /// stand in the database file.

@@ -302,25 +302,35 @@ impl Shared {
         Ok(tx)
     }
 
-    /// Has filed what of that waited when this was called.
+    /// Has filed what of that waited when this was called. What a device said in a flood goes part by
+    /// part, so that others commit in between.
     pub async fn have_filed(self: &Arc<Self>, filing: Filing<'_>) -> Result<(), StoreError> {
+        if let Filing::Devices(devices) = filing {
+            while self.file_waiting(Filing::MostOf(devices)).await? {}
+        }
+        self.file_waiting(filing).await.map(drop)
+    }
+
+    /// Whether any of that waited.
+    async fn file_waiting(self: &Arc<Self>, filing: Filing<'_>) -> Result<bool, StoreError> {
         if !self.may_wait(filing) {
-            return Ok(());
+            return Ok(false);
         }
         let lane = self.hold_lane().await;
         if lane.tail.has_filed(filing) {
-            return Ok(());
+            return Ok(false);
         }
         self.admit().await?;
         // Filing is no act, so no entry of the audit chain takes its time from here.
-        self.begin(lane, Timestamp::MIN, filing).await?.commit().await
+        self.begin(lane, Timestamp::MIN, filing).await?.commit().await?;
+        Ok(true)
     }
 
     fn may_wait(&self, filing: Filing<'_>) -> bool {
         let Counts { ledger, events } = self.waiting();
         let of_events = match filing {
             Filing::Ledger => 0,
-            Filing::Devices(_) | Filing::Oldest(_) | Filing::Everything => events,
+            Filing::Devices(_) | Filing::MostOf(_) | Filing::Oldest(_) | Filing::Everything => events,
         };
         ledger > 0 || of_events > 0
     }

@@ -34,14 +34,19 @@ pub(crate) fn composed(text: impl Into<Arc<str>>) -> Composed {
     AssertSqlSafe(text.into())
 }
 
-/// To PostgreSQL a comment.
-const ONLY_SQLITE: &str = "/* sqlite: WITHOUT ROWID */";
+/// What a migration says, and how SQLite has to be told. A table of short rows has one tree there instead
+/// of two, and a number that the database gives is SQLite's own for the row, if it is an `INTEGER`.
+const FOR_SQLITE: [(&str, &str); 2] = [
+    ("/* sqlite: WITHOUT ROWID */", "WITHOUT ROWID"),
+    ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "INTEGER PRIMARY KEY"),
+];
 
-/// The text of a migration. A table of short rows says `/* sqlite: WITHOUT ROWID */`: SQLite then keeps
-/// one tree for it instead of two.
+/// The text of a migration, which is written as PostgreSQL reads it.
 pub(crate) fn schema(text: &str, dialect: Dialect) -> Composed {
     composed(match dialect {
-        Dialect::Sqlite => text.replace(ONLY_SQLITE, "WITHOUT ROWID"),
+        Dialect::Sqlite => FOR_SQLITE
+            .iter()
+            .fold(text.to_owned(), |text, (said, meant)| text.replace(said, meant)),
         Dialect::Postgres => text.to_owned(),
     })
 }
@@ -65,10 +70,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_without_rowid_is_one_for_sqlite_only() {
-        let text = "CREATE TABLE t (k TEXT PRIMARY KEY) /* sqlite: WITHOUT ROWID */;";
+    fn a_migration_says_some_things_otherwise_to_sqlite() {
+        let text = "CREATE TABLE t (k TEXT PRIMARY KEY) /* sqlite: WITHOUT ROWID */;
+            CREATE TABLE n (k BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY);";
         assert_eq!(schema(text, Dialect::Postgres).0.as_ref(), text);
-        let sqlite = "CREATE TABLE t (k TEXT PRIMARY KEY) WITHOUT ROWID;";
+        let sqlite = "CREATE TABLE t (k TEXT PRIMARY KEY) WITHOUT ROWID;
+            CREATE TABLE n (k INTEGER PRIMARY KEY);";
         assert_eq!(schema(text, Dialect::Sqlite).0.as_ref(), sqlite);
     }
 }

@@ -62,19 +62,19 @@ pub(crate) enum Filing<'d> {
     Ledger,
     /// And all that these devices said.
     Devices(&'d [DeviceId]),
+    /// And so much of what they said that only a part is left, which is filed in a moment.
+    MostOf(&'d [DeviceId]),
     /// And what has waited longest: a slice, but at least so many events.
     Oldest(usize),
     Everything,
 }
 
-/// What one commit brings; as MessagePack, with names like JSON's, the body of its row.
+/// What one commit brings; as MessagePack the body of its row. There a structure is an array of its members
+/// in their order, without names: a new member goes to the end, with a default for the rows of before.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Jot<'a> {
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<CommandRow<'a>>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<OutcomeRow<'a>>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<Arc<EventRow>>,
 }
 
@@ -178,7 +178,7 @@ impl Jot<'_> {
     }
 
     fn body(&self) -> Vec<u8> {
-        rmp_serde::to_vec_named(self).expect("rows are text and numbers")
+        rmp_serde::to_vec(self).expect("rows are text and numbers")
     }
 }
 

@@ -8,6 +8,7 @@ mod append;
 mod arrival;
 mod buckets;
 mod complete;
+mod device_no;
 mod events;
 mod points;
 mod rejected;

@@ -86,7 +86,7 @@ impl App {
         if !heartbeat {
             self.ingest.hook_hours.delivered(product_id);
         } else if let Some(interval) = self.ingest.hook_hours.beat(product_id, at) {
-            self.extend_complete(product_id, Door::Hook, interval, at).await;
+            Box::pin(self.extend_complete(product_id, Door::Hook, interval, at)).await;
         }
     }
 

@@ -117,10 +117,10 @@ impl App {
                     credential,
                     event,
                 } => {
-                    match self
-                        .register_by_event(arrival.product_id, &source, &credential, arrival.at)
-                        .await
-                    {
+                    // Boxed, like all that is rare here: what every delivery carries along stays small.
+                    let registered =
+                        Box::pin(self.register_by_event(arrival.product_id, &source, &credential, arrival.at));
+                    match registered.await {
                         Ok(()) => self.accept(&mut judged, arrival, &source, event).await?,
                         Err(RegistrationError::Store(error)) => return Err(error),
                         Err(RegistrationError::Refused | RegistrationError::TooManyFailures { .. }) => {
@@ -210,7 +210,7 @@ impl App {
             .filter(|confirming| fates.get(confirming.place) == Some(&EventFate::Stored));
         for Confirming { origin, event, .. } in new {
             let settled = self.settle_by_event(origin.device_id, &origin.product, &event, origin.received_at);
-            if let Err(error) = settled.await {
+            if let Err(error) = Box::pin(settled).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, device.id = %origin.device_id, "an event could not settle commands");
             }

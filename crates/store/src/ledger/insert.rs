@@ -19,45 +19,31 @@ use crate::rows::ManyRows;
 use crate::tx::{Link, on};
 use crate::value::Text;
 
-/// A row to be inserted; members are its columns. Without those that a call rarely has, it is short
-/// in the journal.
+/// A row to be inserted; members are its columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CommandRow<'a> {
     command_id: CommandId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     product_id: Option<ProductId>,
     device_id: DeviceId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     customer_id: Option<CustomerId>,
     client_id: ClientId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     staff_id: Option<StaffId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     grant_id: Option<GrantId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     grant_version: Option<i64>,
     function: Cow<'a, str>,
     argument: Cow<'a, str>,
     argument_salt: String,
     rule: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     body_digest: Option<String>,
     #[serde(with = "crate::value::spelled")]
     pub(super) status: CommandStatus,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) return_value: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cause: Option<Cow<'a, str>>,
     created_at: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) sent_at: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) settled_at: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     deadline_at: Option<i64>,
 }
 

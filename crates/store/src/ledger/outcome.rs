@@ -59,13 +59,9 @@ pub(crate) struct OutcomeRow<'a> {
     command_id: CommandId,
     #[serde(with = "crate::value::spelled")]
     status: CommandStatus,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     cause: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     return_value: Option<i32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     sent_at: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     settled_at: Option<i64>,
 }
 

@@ -7,9 +7,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use ostler_core::id::{DeviceId, EventId};
 use ostler_core::mapping::TimeSource;
 use ostler_core::name::TelemetryKey;
@@ -17,6 +14,7 @@ use ostler_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::arrival::{Arrivals, Door, EventFate, NewEvent, NewPoint, Rejection};
+use super::device_no::{DeviceNumbers, device_numbers};
 use super::points::StoredValue;
 use super::rejected::write_rejections;
 use crate::Store;
@@ -30,24 +28,24 @@ use crate::writer::{Asked, Entry};
 
 static INSERT_EVENTS: ManyRows = ManyRows::new(
     "INSERT",
-    "INTO event (event_id, device_id, published_at, identity, time, time_source, received_at, door,
+    "INTO event (event_id, device_no, published_at, identity, time, time_source, received_at, door,
                         name, data, vendor_event_id)
      VALUES ",
     11,
-    " ON CONFLICT (device_id, published_at, identity) DO NOTHING",
+    " ON CONFLICT (device_no, published_at, identity) DO NOTHING",
 );
 const WHICH_STORED: Pair = json_rows!(
     "SELECT event.event_id
        FROM ",
     " AS row
-       JOIN event ON event.device_id = row.value->>0 AND event.published_at = CAST(row.value->>1 AS BIGINT)
-                 AND event.identity = row.value->>2 AND event.event_id = row.value->>3"
+       JOIN event ON event.device_no = CAST(row.value->>0 AS BIGINT)
+                 AND event.published_at = CAST(row.value->>1 AS BIGINT) AND event.event_id = row.value->>2"
 );
 static INSERT_POINTS: ManyRows = ManyRows::new(
     "INSERT",
-    "INTO telemetry (device_id, key, time, received_at, number, other) VALUES ",
+    "INTO telemetry (device_no, key, time, received_at, number, other) VALUES ",
     6,
-    " ON CONFLICT (device_id, key, time) DO UPDATE
+    " ON CONFLICT (device_no, key, time) DO UPDATE
         SET received_at = excluded.received_at, number = excluded.number, other = excluded.other
       WHERE excluded.received_at >= telemetry.received_at",
 );
@@ -58,7 +56,8 @@ pub(crate) struct EventRow {
     event_id: EventId,
     device_id: DeviceId,
     published_at: i64,
-    identity: String,
+    #[serde(with = "serde_bytes")]
+    identity: [u8; 32],
     time: i64,
     #[serde(with = "time_source")]
     time_source: TimeSource,
@@ -66,13 +65,9 @@ pub(crate) struct EventRow {
     #[serde(with = "crate::value::spelled")]
     door: Door,
     name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     data: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     vendor_event_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     points: Vec<PointRow>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) heard: Option<Heard>,
 }
 
@@ -90,9 +85,8 @@ pub(crate) struct ArrivedRows {
 struct PointRow {
     key: TelemetryKey,
     time: i64,
-    #[serde(default, with = "crate::value::exact", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "crate::value::exact")]
     number: Option<f64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     other: Option<String>,
 }
 
@@ -134,7 +128,9 @@ pub(crate) async fn write_events(tx: &mut Tx, events: &[Arc<EventRow>]) -> Resul
     if events.is_empty() {
         return Ok(Vec::new());
     }
-    let fates = insert_or_know(tx, events).await?;
+    let devices = events.iter().map(|event| event.device_id).collect();
+    let numbers = device_numbers(tx, &devices).await?;
+    let fates = insert_or_know(tx, events, &numbers).await?;
     let new = || {
         events
             .iter()
@@ -143,7 +139,7 @@ pub(crate) async fn write_events(tx: &mut Tx, events: &[Arc<EventRow>]) -> Resul
             .map(|(event, _)| event)
     };
     count(events, &fates);
-    write_points(tx, new()).await?;
+    write_points(tx, new(), &numbers).await?;
     let heard: Vec<Heard> = new().filter_map(|event| event.heard).collect();
     write_presence(tx, &heard).await?;
     Ok(fates)
@@ -164,11 +160,15 @@ fn count(events: &[Arc<EventRow>], fates: &[EventFate]) {
     }
 }
 
-async fn insert_or_know(tx: &mut Tx, events: &[Arc<EventRow>]) -> Result<Vec<EventFate>, StoreError> {
-    if insert_events(tx, events).await? == events.len() as u64 {
+async fn insert_or_know(
+    tx: &mut Tx,
+    events: &[Arc<EventRow>],
+    numbers: &DeviceNumbers,
+) -> Result<Vec<EventFate>, StoreError> {
+    if insert_events(tx, events, numbers).await? == events.len() as u64 {
         return Ok(vec![EventFate::Stored; events.len()]);
     }
-    let stored = which_stored(tx, events).await?;
+    let stored = which_stored(tx, events, numbers).await?;
     let fate = |event: &Arc<EventRow>| {
         if stored.contains(&event.event_id) {
             EventFate::Stored
@@ -180,7 +180,7 @@ async fn insert_or_know(tx: &mut Tx, events: &[Arc<EventRow>]) -> Result<Vec<Eve
 }
 
 /// Returns how many were new.
-async fn insert_events(tx: &mut Tx, events: &[Arc<EventRow>]) -> Result<u64, StoreError> {
+async fn insert_events(tx: &mut Tx, events: &[Arc<EventRow>], numbers: &DeviceNumbers) -> Result<u64, StoreError> {
     let mut inserted = 0;
     for (sql, chunk) in INSERT_EVENTS.statements(tx.link().dialect(), events) {
         inserted += on!(tx.link(), |db| {
@@ -188,9 +188,9 @@ async fn insert_events(tx: &mut Tx, events: &[Arc<EventRow>]) -> Result<u64, Sto
             for event in chunk {
                 query = query
                     .bind(Text(event.event_id))
-                    .bind(Text(event.device_id))
+                    .bind(numbers[&event.device_id])
                     .bind(event.published_at)
-                    .bind(event.identity.as_str())
+                    .bind(event.identity.as_slice())
                     .bind(event.time)
                     .bind(time_source::word(event.time_source))
                     .bind(event.received_at)
@@ -206,10 +206,14 @@ async fn insert_events(tx: &mut Tx, events: &[Arc<EventRow>]) -> Result<u64, Sto
 }
 
 /// Of each event there is a row, but perhaps of an earlier delivery: the id tells.
-async fn which_stored(tx: &mut Tx, events: &[Arc<EventRow>]) -> Result<HashSet<EventId>, StoreError> {
+async fn which_stored(
+    tx: &mut Tx,
+    events: &[Arc<EventRow>],
+    numbers: &DeviceNumbers,
+) -> Result<HashSet<EventId>, StoreError> {
     let rows: Vec<_> = events
         .iter()
-        .map(|event| (event.device_id, event.published_at, &event.identity, event.event_id))
+        .map(|event| (numbers[&event.device_id], event.published_at, event.event_id))
         .collect();
     let rows = serde_json::to_string(&rows).expect("ids, text and numbers");
     let sql = WHICH_STORED.of(tx.link().dialect());
@@ -222,12 +226,16 @@ async fn which_stored(tx: &mut Tx, events: &[Arc<EventRow>]) -> Result<HashSet<E
 
 /// One statement may touch a row once (PostgreSQL insists), so of several points for one instant
 /// the last to arrive is chosen here.
-async fn write_points<'e>(tx: &mut Tx, events: impl Iterator<Item = &'e Arc<EventRow>>) -> Result<(), StoreError> {
-    let mut chosen: BTreeMap<(DeviceId, &str, i64), (i64, &PointRow)> = BTreeMap::new();
+async fn write_points<'e>(
+    tx: &mut Tx,
+    events: impl Iterator<Item = &'e Arc<EventRow>>,
+    numbers: &DeviceNumbers,
+) -> Result<(), StoreError> {
+    let mut chosen: BTreeMap<(i64, &str, i64), (i64, &PointRow)> = BTreeMap::new();
     for event in events {
         for point in &event.points {
             let earlier = chosen
-                .entry((event.device_id, point.key.as_str(), point.time))
+                .entry((numbers[&event.device_id], point.key.as_str(), point.time))
                 .or_insert((event.received_at, point));
             if earlier.0 <= event.received_at {
                 *earlier = (event.received_at, point);
@@ -238,9 +246,9 @@ async fn write_points<'e>(tx: &mut Tx, events: impl Iterator<Item = &'e Arc<Even
     for (sql, chunk) in INSERT_POINTS.statements(tx.link().dialect(), &rows) {
         on!(tx.link(), |db| {
             let mut query = sqlx::query(sql);
-            for ((device_id, key, time), (received_at, point)) in chunk {
+            for ((device_no, key, time), (received_at, point)) in chunk {
                 query = query
-                    .bind(Text(*device_id))
+                    .bind(*device_no)
                     .bind(*key)
                     .bind(*time)
                     .bind(*received_at)
@@ -283,7 +291,7 @@ impl From<NewEvent> for EventRow {
             event_id: event.id,
             device_id: event.device_id,
             published_at: event.published_at.millis(),
-            identity: URL_SAFE_NO_PAD.encode(event.identity.as_bytes()),
+            identity: *event.identity.as_bytes(),
             time: event.time.millis(),
             time_source: event.time_source,
             received_at: event.received_at.millis(),

@@ -6,6 +6,7 @@ use ostler_core::interval::IntervalSet;
 use ostler_core::name::TelemetryKey;
 use ostler_core::time::Timestamp;
 
+use super::device_no::device_no;
 use crate::Store;
 use crate::dialect::{Pair, json_rows};
 use crate::error::StoreError;
@@ -33,21 +34,29 @@ impl Bucket {
 /// The intervals are the rows; being disjoint, they count no point twice. The remainder is taken
 /// twice because SQL's has the sign of the dividend, and there are times before 1970.
 const BUCKETS: Pair = json_rows!(
-    "SELECT bucket.start, bucket.count, bucket.min, bucket.max, bucket.sum,
+    concat!(
+        "SELECT bucket.start, bucket.count, bucket.min, bucket.max, bucket.sum,
             (SELECT newest.number FROM telemetry AS newest
-              WHERE newest.device_id = $2 AND newest.key = $3 AND newest.time = bucket.last_time) AS last
+              WHERE newest.device_no = ",
+        device_no!("$2"),
+        " AND newest.key = $3 AND newest.time = bucket.last_time) AS last
        FROM (SELECT point.time - (point.time % $4 + $4) % $4 AS start, COUNT(*) AS count,
                     MIN(point.number) AS min, MAX(point.number) AS max, SUM(point.number) AS sum,
                     MAX(point.time) AS last_time
-               FROM ",
-    " AS visible
+               FROM "
+    ),
+    concat!(
+        " AS visible
                JOIN telemetry AS point
-                 ON point.device_id = $2 AND point.key = $3
+                 ON point.device_no = ",
+        device_no!("$2"),
+        " AND point.key = $3
                 AND point.time >= CAST(visible.value->>0 AS BIGINT)
                 AND point.time < CAST(visible.value->>1 AS BIGINT)
               WHERE point.number IS NOT NULL
               GROUP BY 1) AS bucket
       ORDER BY bucket.start"
+    )
 );
 
 row! {

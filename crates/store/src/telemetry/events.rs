@@ -6,6 +6,7 @@ use ostler_core::id::{DeviceId, EventId};
 use ostler_core::interval::{Interval, IntervalSet};
 use ostler_core::time::Timestamp;
 
+use super::device_no::device_no;
 use crate::Store;
 use crate::error::StoreError;
 use crate::page::{Listed, Page};
@@ -30,20 +31,26 @@ pub struct EventCursor {
 }
 
 /// Pages go on within one instant by the id: `time > $3` or the same time and a later id.
-const RANGE: &str = "
-    SELECT event_id, name, data, time, published_at, received_at
+const RANGE: &str = concat!(
+    "SELECT event_id, name, data, time, published_at, received_at
       FROM event
-     WHERE device_id = $1 AND time >= $2 AND time < $3 AND (time > $2 OR event_id > $4)
+     WHERE device_no = ",
+    device_no!("$1"),
+    " AND time >= $2 AND time < $3 AND (time > $2 OR event_id > $4)
      ORDER BY time, event_id
-     LIMIT $5";
+     LIMIT $5"
+);
 /// Read along the primary key. One function's confirmation is looked for in a short time, so the
 /// limit is for a device that runs wild.
-const NAMED: &str = "
-    SELECT event_id, name, data, time, published_at, received_at
+const NAMED: &str = concat!(
+    "SELECT event_id, name, data, time, published_at, received_at
       FROM event
-     WHERE device_id = $1 AND published_at >= $2 AND published_at < $3 AND name = $4
+     WHERE device_no = ",
+    device_no!("$1"),
+    " AND published_at >= $2 AND published_at < $3 AND name = $4
      ORDER BY published_at, identity
-     LIMIT 1000";
+     LIMIT 1000"
+);
 
 row! {
     struct EventRow {

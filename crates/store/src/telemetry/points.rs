@@ -7,6 +7,7 @@ use ostler_core::name::TelemetryKey;
 use ostler_core::time::Timestamp;
 use serde_json::{Value, json};
 
+use super::device_no::device_no;
 use crate::Store;
 use crate::dialect::{Pair, json_rows};
 use crate::error::StoreError;
@@ -30,34 +31,49 @@ pub struct LatestPoint {
     pub value: PointValue,
 }
 
-const RANGE: &str = "
-    SELECT time, number, other
+const RANGE: &str = concat!(
+    "SELECT time, number, other
       FROM telemetry
-     WHERE device_id = $1 AND key = $2 AND time >= $3 AND time < $4
+     WHERE device_no = ",
+    device_no!("$1"),
+    " AND key = $2 AND time >= $3 AND time < $4
      ORDER BY time
-     LIMIT $5";
+     LIMIT $5"
+);
 /// For each row (key, from, to) the newest point within. Questions in the list of columns, and
 /// `MATERIALIZED`, because joined, both planners may read the device's whole past; so the primary key
 /// finds each point at once.
 const LATEST: Pair = json_rows!(
-    "WITH newest AS MATERIALIZED (
+    concat!(
+        "WITH newest AS MATERIALIZED (
          SELECT value->>0 AS key,
                 (SELECT seen.time FROM telemetry AS seen
-                  WHERE seen.device_id = $2 AND seen.key = value->>0
+                  WHERE seen.device_no = ",
+        device_no!("$2"),
+        " AND seen.key = value->>0
                     AND seen.time >= CAST(value->>1 AS BIGINT) AND seen.time < CAST(value->>2 AS BIGINT)
                   ORDER BY seen.time DESC
                   LIMIT 1) AS time
-           FROM ",
-    ")
+           FROM "
+    ),
+    concat!(
+        ")
      SELECT newest.key, newest.time,
             (SELECT seen.received_at FROM telemetry AS seen
-              WHERE seen.device_id = $2 AND seen.key = newest.key AND seen.time = newest.time) AS received_at,
+              WHERE seen.device_no = ",
+        device_no!("$2"),
+        " AND seen.key = newest.key AND seen.time = newest.time) AS received_at,
             (SELECT seen.number FROM telemetry AS seen
-              WHERE seen.device_id = $2 AND seen.key = newest.key AND seen.time = newest.time) AS number,
+              WHERE seen.device_no = ",
+        device_no!("$2"),
+        " AND seen.key = newest.key AND seen.time = newest.time) AS number,
             (SELECT seen.other FROM telemetry AS seen
-              WHERE seen.device_id = $2 AND seen.key = newest.key AND seen.time = newest.time) AS other
+              WHERE seen.device_no = ",
+        device_no!("$2"),
+        " AND seen.key = newest.key AND seen.time = newest.time) AS other
        FROM newest
       WHERE newest.time IS NOT NULL"
+    )
 );
 
 row! {

@@ -76,9 +76,13 @@ impl Store {
                 product: facts.product,
             })
         });
-        if let Some(source) = recalled.await? {
-            return Ok(source);
+        match recalled.await? {
+            Some(source) => Ok(source),
+            None => Box::pin(self.read_event_source(cloud_device_id)).await,
         }
+    }
+
+    async fn read_event_source(&self, cloud_device_id: &CloudDeviceId) -> Result<Option<EventSource>, StoreError> {
         let found: Option<(Text<DeviceId>, Text<ProductId>, i64)> = {
             let mut conn = self.read().await?;
             on!(conn.link(), |db| sqlx::query_as(SOURCE)
