@@ -90,10 +90,8 @@ impl Store {
             .await?;
         match recalled {
             Some(facts) => Ok(facts),
-            None => {
-                self.facts_from_database(customer_id, device_id, function, read_after)
-                    .await
-            }
+            // Boxed, so that who is answered from memory does not carry it along.
+            None => Box::pin(self.facts_from_database(customer_id, device_id, function, read_after)).await,
         }
     }
 

@@ -53,6 +53,7 @@ mod error;
 mod facts;
 mod faults;
 mod grants;
+mod id_map;
 mod identity;
 mod ingest_secrets;
 mod inspection;

@@ -21,6 +21,8 @@ use ostler_core::product::Product;
 use ostler_core::secret::SecretDigest;
 use ostler_core::time::Timestamp;
 
+use crate::id_map::IdMap;
+
 pub(crate) use held::Model;
 pub(crate) use load::load_products;
 use tokens::TokenTable;
@@ -67,10 +69,10 @@ pub struct DeviceChange {
 
 #[derive(Debug, Default, PartialEq)]
 pub struct ReadModel {
-    products: HashMap<ProductId, ProductEntry>,
-    devices: HashMap<DeviceId, DeviceEntry>,
+    products: IdMap<ProductId, ProductEntry>,
+    devices: IdMap<DeviceId, DeviceEntry>,
     devices_by_cloud_id: HashMap<CloudDeviceId, DeviceId>,
-    grants: HashMap<(CustomerId, DeviceId), Vec<Arc<Grant>>>,
+    grants: IdMap<(CustomerId, DeviceId), Vec<Arc<Grant>>>,
     tokens: TokenTable,
 }
 

@@ -199,7 +199,7 @@ impl App {
         let recorded = self.write_outcome(settlement).await?;
         if recorded == OutcomeRecorded::Recorded && is_unknown(state) {
             // The outcome stands, whatever this look finds.
-            if let Err(error) = self.settle_by_earlier_event(command_id).await {
+            if let Err(error) = Box::pin(self.settle_by_earlier_event(command_id)).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, command.id = %command_id, "no event could be looked for that confirms {command_id}");
             }

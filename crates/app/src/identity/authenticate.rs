@@ -36,7 +36,7 @@ impl App {
             .await?
             .ok_or(AuthenticateError::NotRecognised)?;
         if let Some(refresh) = &token.confirms {
-            self.store.confirm_refresh(refresh, &digest, now).await?;
+            Box::pin(self.store.confirm_refresh(refresh, &digest, now)).await?;
         }
         Ok(token.caller.clone())
     }

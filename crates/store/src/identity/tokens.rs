@@ -129,7 +129,7 @@ impl Store {
     ) -> Result<Option<Arc<TokenFacts>>, StoreError> {
         match self.shared.recall(|model| model.token(digest, now).cloned()).await? {
             Some(recalled) => Ok(recalled),
-            None => self.token_facts_from_database(digest, now).await,
+            None => Box::pin(self.token_facts_from_database(digest, now)).await,
         }
     }
 

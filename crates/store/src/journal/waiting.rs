@@ -4,18 +4,19 @@
 //! pages anyway. Events are filed device by device: what one device said lies together in every
 //! index, what many devices said at one time lies on as many pages as there are devices.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ostler_core::id::{CommandId, DeviceId};
 
 use super::{Filing, Jot};
+use crate::id_map::IdMap;
 use crate::ledger::{CommandRow, OutcomeRow};
 use crate::telemetry::EventRow;
 
 /// Filed at once under load: enough that pages are shared, few enough that a commit which files them
 /// keeps nobody waiting for long.
-const COMMANDS_AT_MOST: usize = 512;
+const COMMANDS_AT_MOST: usize = 1024;
 /// The more events wait, the more of each device lie together when they are filed: of 64 devices 256 of
 /// each, in half the pages of 64. The longer takes a start after a crash, too: half a second.
 const EVENTS_AT_MOST: usize = 16384;
@@ -48,7 +49,7 @@ pub(crate) struct Waiting {
     /// The number of the journal's youngest row.
     last_row: i64,
     ledger: Arc<WaitingLedger>,
-    events: HashMap<DeviceId, Vec<WaitingEvent>>,
+    events: IdMap<DeviceId, Vec<WaitingEvent>>,
     /// Which device has waited longest, by the row of its first event.
     order: BTreeSet<(i64, DeviceId)>,
     event_count: usize,
@@ -58,7 +59,7 @@ pub(crate) struct Waiting {
 #[derive(Debug, Clone, Default)]
 pub(super) struct WaitingLedger {
     pub commands: Vec<CommandRow<'static>>,
-    places: HashMap<CommandId, usize>,
+    places: IdMap<CommandId, usize>,
     /// Of commands that have been filed.
     pub outcomes: Vec<OutcomeRow<'static>>,
 }
@@ -195,7 +196,7 @@ impl Waiting {
     /// The oldest row that still holds something once the ledger and so many events of these devices
     /// are gone.
     fn oldest_row_without(&self, devices: &[(DeviceId, usize)]) -> i64 {
-        let gone: HashMap<DeviceId, usize> = devices.iter().copied().collect();
+        let gone: IdMap<DeviceId, usize> = devices.iter().copied().collect();
         let mut oldest = self.last_row + 1;
         for (row, device) in &self.order {
             match gone.get(device) {
@@ -212,7 +213,7 @@ impl Waiting {
 
     /// The portion has been filed.
     pub fn take(&mut self, portion: &Portion) {
-        self.ledger = Arc::default();
+        self.ledger = Arc::new(self.ledger.emptied());
         for (device, count) in &portion.devices {
             let Some(of_device) = self.events.get_mut(device) else {
                 continue;
@@ -233,6 +234,14 @@ impl Waiting {
 impl WaitingLedger {
     pub fn rows(&self) -> usize {
         self.commands.len() + self.outcomes.len()
+    }
+
+    /// With room for as many commands again.
+    fn emptied(&self) -> Self {
+        Self {
+            commands: Vec::with_capacity(self.commands.len()),
+            ..Self::default()
+        }
     }
 
     fn add(&mut self, commands: Vec<CommandRow<'static>>, outcomes: Vec<OutcomeRow<'static>>) {

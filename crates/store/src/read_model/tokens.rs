@@ -1,12 +1,13 @@
 //! Live access tokens in memory, found by digest at every request and by family when one ends.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use ostler_core::caller::{Caller, Principal};
 use ostler_core::id::{ClientId, CustomerId, StaffId, TokenFamilyId};
 use ostler_core::secret::SecretDigest;
 use ostler_core::time::Timestamp;
+
+use crate::id_map::IdMap;
 
 /// What a live access token stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +35,8 @@ pub enum TokensOf {
 /// be looked for.
 #[derive(Debug, Default)]
 pub(super) struct TokenTable {
-    by_digest: HashMap<SecretDigest, Arc<TokenFacts>>,
-    families: HashMap<TokenFamilyId, Vec<SecretDigest>>,
+    by_digest: IdMap<SecretDigest, Arc<TokenFacts>>,
+    families: IdMap<TokenFamilyId, Vec<SecretDigest>>,
 }
 
 /// The second map follows from the first, in an order that does not matter.

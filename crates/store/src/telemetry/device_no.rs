@@ -1,11 +1,12 @@
 //! The numbers by which the tables of events and points call devices.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use ostler_core::id::DeviceId;
 
 use crate::dialect::{Pair, json_rows};
 use crate::error::StoreError;
+use crate::id_map::IdMap;
 use crate::tx::{Tx, execute, on};
 use crate::value::Text;
 
@@ -35,7 +36,7 @@ const GIVE: Pair = json_rows!(
     " WHERE true ON CONFLICT (device_id) DO NOTHING"
 );
 
-pub(super) type DeviceNumbers = HashMap<DeviceId, i64>;
+pub(super) type DeviceNumbers = IdMap<DeviceId, i64>;
 
 /// The numbers of all these devices; who has none yet is given one. Asked anew by each transaction,
 /// for what one that is undone has given may be given to another.

@@ -3,16 +3,15 @@
 //! On SQLite every intent and every outcome passes the writer, so it knows without asking whether an
 //! outcome may be recorded. What it does not know, the database is asked.
 
-use std::collections::HashMap;
-
 use ostler_core::command::CommandStatus;
 use ostler_core::id::CommandId;
 
 use super::batch::{Answers, Batch};
+use crate::id_map::IdMap;
 use crate::ledger::{IntentRecorded, OutcomeRecorded};
 
 #[derive(Debug, Default)]
-pub(super) struct InFlight(HashMap<CommandId, CommandStatus>);
+pub(super) struct InFlight(IdMap<CommandId, CommandStatus>);
 
 impl InFlight {
     pub fn standing(&self, id: CommandId) -> Option<CommandStatus> {

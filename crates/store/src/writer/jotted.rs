@@ -1,6 +1,5 @@
 //! A batch that no statement has to judge: one row of the journal, and the answers known beforehand.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use ostler_core::command::CommandStatus;
@@ -14,6 +13,7 @@ use super::in_flight::InFlight;
 use crate::audit::{Act, ChainEntry};
 use crate::db::{Lane, Shared};
 use crate::error::StoreError;
+use crate::id_map::IdMap;
 use crate::journal::{Filing, Jot, jot};
 use crate::ledger::{IntentRecorded, OutcomeRecorded, gives_way};
 use crate::telemetry::EventFate;
@@ -31,7 +31,11 @@ impl<'b> Jotted<'b> {
             return None;
         }
         let mut jotted = Self {
-            jot: Jot::default(),
+            jot: Jot {
+                commands: Vec::with_capacity(batch.intents.len() + batch.refusals.len()),
+                outcomes: Vec::with_capacity(batch.outcomes.len()),
+                events: Vec::with_capacity(batch.arrivals.len()),
+            },
             acts: Vec::with_capacity(batch.intents.len() + batch.outcomes.len() + batch.refusals.len()),
             answers: Answers {
                 intents: vec![IntentRecorded::Recorded; batch.intents.len()],
@@ -80,7 +84,7 @@ impl<'b> Jotted<'b> {
 
     /// `None` if it is not known how one of the commands stands.
     fn take_outcomes(&mut self, batch: &'b Batch, in_flight: &InFlight) -> Option<()> {
-        let mut standings: HashMap<CommandId, CommandStatus> = HashMap::new();
+        let mut standings: IdMap<CommandId, CommandStatus> = IdMap::default();
         for asked in &batch.outcomes {
             let settlement = &*asked.entry;
             let to = settlement.state.status();
