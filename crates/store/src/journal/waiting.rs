@@ -19,7 +19,7 @@ use crate::telemetry::EventRow;
 const COMMANDS_AT_MOST: usize = 1024;
 /// The more events wait, the more of each device lie together when they are filed: of 64 devices 256 of
 /// each, in half the pages of 64. The longer takes a start after a crash, too: half a second.
-const EVENTS_AT_MOST: usize = 16384;
+const EVENTS_AT_MOST: usize = 16_384;
 const EVENT_BYTES_AT_MOST: usize = 8 * 1_048_576;
 /// Of one device's events so many are filed before anybody who waits for them lets others commit.
 const PART: usize = 1024;
