@@ -85,7 +85,7 @@ async fn calls_and_quarantine(life: &Life) {
 /// hears that there is no such right, not that the cloud is out of reach.
 async fn calls_at_the_very_end(life: &Life) {
     for _ in 0..20 {
-        let ends_at = life.clock.now() + STEP * 5 + MILLISECOND;
+        let ends_at = life.clock.now() + STEP * 40 + MILLISECOND;
         let granted = life.grant(0, FREE, GrantSource::Share, Some(ends_at)).await;
         assert!(granted.is_some());
         while life.clock.now() + MILLISECOND < ends_at {
