@@ -3,8 +3,8 @@
 -- No foreign keys to devices or customers: a refusal is recorded also when the device named in it
 -- does not exist, and the record outlives what it speaks of.
 
--- A row is written for every call, so each index has to earn its keep: lists, whatever they are narrowed by,
--- walk the primary key from its young end. An index by device was four fifths of the pages that calls wrote.
+-- A row is written for every call, so each index has to earn its keep: lists by product or customer
+-- walk the primary key from its young end.
 CREATE TABLE command (
     command_id      TEXT   PRIMARY KEY,
     product_id      TEXT,
@@ -29,6 +29,9 @@ CREATE TABLE command (
     settled_at      BIGINT,
     deadline_at     BIGINT
 );
+-- Not on SQLite (`dialect.rs`), whose planner has no use for it in a list that may be narrowed by anything,
+-- and whose log takes pages: four fifths of those that calls wrote were leaves of this index.
+CREATE INDEX command_by_device ON command (device_id, command_id);
 -- What a device's event may still confirm.
 CREATE INDEX command_unknown ON command (device_id, function, created_at) WHERE status = 'unknown';
 CREATE INDEX command_unsettled ON command (deadline_at) WHERE settled_at IS NULL;

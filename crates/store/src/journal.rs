@@ -65,7 +65,7 @@ pub(crate) enum Filing<'d> {
     Ledger,
     /// And all that these devices said.
     Devices(&'d [DeviceId]),
-    /// And so much of what they said that only a part is left, which is filed in a moment.
+    /// And one part of what they said, as long as more than a part waits.
     MostOf(&'d [DeviceId]),
     /// And what has waited longest: a slice, but at least so many events.
     Oldest(usize),

@@ -41,20 +41,20 @@ pub(super) type DeviceNumbers = IdMap<DeviceId, i64>;
 /// The numbers of all these devices; who has none yet is given one. Asked anew by each transaction,
 /// for what one that is undone has given may be given to another.
 pub(super) async fn device_numbers(tx: &mut Tx, devices: &BTreeSet<DeviceId>) -> Result<DeviceNumbers, StoreError> {
-    let known = known(tx, devices.iter()).await?;
-    let missing: Vec<&DeviceId> = devices.iter().filter(|id| !known.contains_key(*id)).collect();
+    let numbers = known(tx, devices).await?;
+    let missing: Vec<&DeviceId> = devices.iter().filter(|id| !numbers.contains_key(*id)).collect();
     if missing.is_empty() {
-        return Ok(known);
+        return Ok(numbers);
     }
     let sql = GIVE.of(tx.link().dialect());
     execute!(tx.link(), sqlx::query(sql).bind(as_rows(missing.into_iter())));
-    self::known(tx, devices.iter()).await
+    known(tx, devices).await
 }
 
-async fn known(tx: &mut Tx, devices: impl Iterator<Item = &DeviceId>) -> Result<DeviceNumbers, StoreError> {
+async fn known(tx: &mut Tx, devices: &BTreeSet<DeviceId>) -> Result<DeviceNumbers, StoreError> {
     let sql = KNOWN.of(tx.link().dialect());
     let rows: Vec<(Text<DeviceId>, i64)> = on!(tx.link(), |db| sqlx::query_as(sql)
-        .bind(as_rows(devices))
+        .bind(as_rows(devices.iter()))
         .fetch_all(&mut *db)
         .await?);
     Ok(rows.into_iter().map(|(Text(id), number)| (id, number)).collect())
