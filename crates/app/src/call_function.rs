@@ -138,7 +138,7 @@ impl App {
         self: &Arc<Self>,
         caller: &Caller,
         request: CallRequest,
-        mut intent: NewCommand,
+        mut intent: Box<NewCommand>,
         allowed: Box<Allowed>,
     ) -> Result<CallAnswer, CallFunctionError> {
         intent.right = Some(allowed.permit.right());
@@ -147,7 +147,7 @@ impl App {
         let command_id = intent.id;
         match self.store.record_intent(intent).await {
             Ok(IntentRecorded::Recorded) => {}
-            Ok(IntentRecorded::KeyTaken(earlier)) => return self.answer_replay(&request, *earlier),
+            Ok(IntentRecorded::KeyTaken(earlier)) => return self.answer_replay(&request, earlier),
             Ok(IntentRecorded::CoolingDown { until }) => {
                 let denied = Denied::CoolingDown { until };
                 return Err(CallFunctionError::Denied {
@@ -189,13 +189,13 @@ impl App {
 
     /// Recorded after the answer, batched; under overload it is only counted. It does not take the
     /// key: nothing was undertaken under it, and who asks again is judged again, by the same words.
-    fn refuse(&self, mut intent: NewCommand, denied: Denied) -> CallFunctionError {
+    fn refuse(&self, mut intent: Box<NewCommand>, denied: Denied) -> CallFunctionError {
         intent.idempotency = None;
         let known = denied != Denied::NoGrant;
         let (command_id, at) = (known.then_some(intent.id), intent.created_at);
         metrics::counter!("ostler_calls_denied_total", "rule" => denied.rule()).increment(1);
         if !self.store.record_refusal(Refusal {
-            command: intent,
+            command: *intent,
             rule: denied.rule(),
         }) {
             metrics::counter!("ostler_refusals_unrecorded_total").increment(1);
@@ -210,8 +210,8 @@ impl App {
         request: &CallRequest,
         facts: &Facts,
         now: Timestamp,
-    ) -> NewCommand {
-        NewCommand {
+    ) -> Box<NewCommand> {
+        Box::new(NewCommand {
             id,
             product_id: facts.product_id(),
             device_id: request.call.device_id,
@@ -231,7 +231,7 @@ impl App {
             cool_down: Duration::ZERO,
             created_at: now,
             deadline_at: now + self.settings.call_attached + GIVE_UP_AFTER,
-        }
+        })
     }
 }
 

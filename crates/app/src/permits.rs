@@ -5,7 +5,7 @@
 //! `send_by`, at most 250 ms. It asks nobody which right a permit rests on: waiting a moment for
 //! all is cheaper than being wrong about one.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ pub enum Reach {
 #[derive(Default)]
 struct Out {
     next: u64,
-    slots: HashMap<u64, Occupied>,
+    slots: BTreeMap<u64, Occupied>,
 }
 
 struct Occupied {
@@ -147,16 +147,13 @@ impl Permits {
 
 impl Out {
     fn any_may_depart(&self, limit: u64, now: Instant) -> bool {
-        self.slots
-            .iter()
-            .any(|(number, occupied)| *number < limit && occupied.may_depart(now))
+        self.slots.range(..limit).any(|(_, occupied)| occupied.may_depart(now))
     }
 
     fn departed(&self, limit: u64, ended: Ended) -> Vec<CommandId> {
         let mut commands: Vec<_> = self
             .slots
-            .iter()
-            .filter(|(number, _)| **number < limit)
+            .range(..limit)
             .filter_map(|(_, occupied)| occupied.judged.as_ref())
             .filter(|judged| ended.concerns(&judged.basis))
             .filter(|judged| judged.ticket.state() == TicketState::Departed)

@@ -26,15 +26,25 @@ const SUFFIX_LEN: usize = 26;
 /// Three letters, an underscore, the suffix.
 const LEN: usize = 3 + 1 + SUFFIX_LEN;
 
-fn written(prefix: &'static str, uuid: Uuid) -> Ascii<LEN> {
-    let value = uuid.as_u128();
+fn written(prefix: &'static str, uuid: Uuid) -> Ascii {
+    let (high, low) = uuid.as_u64_pair();
     let mut text = [b'_'; LEN];
     text[..3].copy_from_slice(prefix.as_bytes());
-    for (index, character) in text[LEN - SUFFIX_LEN..].iter_mut().enumerate() {
-        let shift = 5 * (SUFFIX_LEN - 1 - index);
-        *character = ALPHABET[((value >> shift) & 0x1f) as usize];
+    let suffix = &mut text[LEN - SUFFIX_LEN..];
+    // Of 26 digits with five bits each, the lower twelve take 60 bits, and the next has bits of both halves.
+    write_digits(&mut suffix[..13], high >> 1);
+    write_digits(&mut suffix[13..14], (high << 4) | (low >> 60));
+    write_digits(&mut suffix[14..], low);
+    Ascii::of(text)
+}
+
+/// The lowest digits of a number, as many as there is room for.
+fn write_digits(place: &mut [u8], number: u64) {
+    let mut rest = number;
+    for digit in place.iter_mut().rev() {
+        *digit = ALPHABET[(rest & 0x1f) as usize];
+        rest >>= 5;
     }
-    Ascii(text)
 }
 
 const NO_DIGIT: u8 = 0xff;

@@ -32,12 +32,27 @@ where
     }
 }
 
-/// ASCII of a fixed length, on the stack.
-pub(crate) struct Ascii<const LEN: usize>(pub [u8; LEN]);
+const ROOM: usize = 32;
 
-impl<const LEN: usize> Ascii<LEN> {
+/// A short ASCII text on the stack. All of its room is looked at when it is read as text: whole words, of
+/// which two at a time are known for ASCII, where a text of 30 bytes at some address is looked at byte by byte.
+#[repr(align(8))]
+pub(crate) struct Ascii {
+    room: [u8; ROOM],
+    len: usize,
+}
+
+impl Ascii {
+    pub fn of<const LEN: usize>(text: [u8; LEN]) -> Self {
+        const { assert!(LEN <= ROOM) };
+        let mut room = [0; ROOM];
+        room[..LEN].copy_from_slice(&text);
+        Self { room, len: LEN }
+    }
+
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("whoever makes one writes ASCII only")
+        let room = std::str::from_utf8(&self.room).expect("whoever makes one writes ASCII only");
+        &room[..self.len]
     }
 }
 
@@ -58,7 +73,7 @@ mod tests {
     fn digits_fill_their_place() {
         let mut place = *b"....";
         write_digits(&mut place, 70);
-        assert_eq!(Ascii(place).as_str(), "0070");
+        assert_eq!(Ascii::of(place).as_str(), "0070");
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! An answer of the cloud as read from the wire, before anybody asks what it means.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
+use httpdate::HttpDate;
 use hyper::body::Incoming;
-use jiff::fmt::rfc2822::DateTimeParser;
 use ostler_core::time::Timestamp;
 use serde::de::DeserializeOwned;
 
@@ -85,11 +85,11 @@ fn date(headers: &HeaderMap) -> Option<Timestamp> {
     http_date(headers.get(DATE)?.to_str().ok()?)
 }
 
-/// RFC 9110 §5.6.7; the obsolete forms are not read.
+/// RFC 9110 §5.6.7, in each of its forms.
 fn http_date(text: &str) -> Option<Timestamp> {
-    static PARSER: DateTimeParser = DateTimeParser::new();
-    let date = PARSER.parse_timestamp(text).ok()?;
-    Some(Timestamp::from_millis(date.as_millisecond()))
+    let date: HttpDate = text.parse().ok()?;
+    let since_1970 = SystemTime::from(date).duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_millis(i64::try_from(since_1970.as_millis()).ok()?))
 }
 
 #[cfg(test)]
@@ -111,7 +111,12 @@ mod tests {
     fn the_date_header_is_the_clouds_clock() {
         let at = answer(&[(DATE, "Sun, 17 Mar 2030 17:46:40 GMT")]).date();
         assert_eq!(at, Some(Timestamp::from_millis(1_900_000_000_000)));
-        assert_eq!(answer(&[(DATE, "yesterday")]).date(), None);
+        for obsolete in ["Sunday, 17-Mar-30 17:46:40 GMT", "Sun Mar 17 17:46:40 2030"] {
+            assert_eq!(answer(&[(DATE, obsolete)]).date(), at, "{obsolete}");
+        }
+        for no_date in ["yesterday", "", "Sun, 17 Mar 2030 17:46:40"] {
+            assert_eq!(answer(&[(DATE, no_date)]).date(), None, "{no_date}");
+        }
     }
 
     #[test]

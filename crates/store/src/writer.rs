@@ -71,7 +71,7 @@ impl Writer {
     }
 
     /// Hands in what may be refused when too much is waiting, and waits until it is durable.
-    pub async fn ask<T, A>(&self, entry: T, kind: fn(Asked<T, A>) -> Entry) -> Result<A, StoreError> {
+    pub async fn ask<T, A>(&self, entry: Box<T>, kind: fn(Asked<T, A>) -> Entry) -> Result<A, StoreError> {
         let (asked, answered) = Asked::new(entry);
         self.queue.try_send(kind(asked)).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
@@ -81,7 +81,7 @@ impl Writer {
     }
 
     /// Hands in what must not be lost (an outcome), waiting for a place in the queue if need be.
-    pub async fn insist<T, A>(&self, entry: T, kind: fn(Asked<T, A>) -> Entry) -> Result<A, StoreError> {
+    pub async fn insist<T, A>(&self, entry: Box<T>, kind: fn(Asked<T, A>) -> Entry) -> Result<A, StoreError> {
         let (asked, answered) = Asked::new(entry);
         self.queue.send(kind(asked)).await.map_err(|_| StoreError::Closed)?;
         answered.await.map_err(|_| StoreError::Closed)?
@@ -107,15 +107,9 @@ impl Writer {
 }
 
 impl<T, A> Asked<T, A> {
-    fn new(entry: T) -> (Self, oneshot::Receiver<Result<A, StoreError>>) {
+    fn new(entry: Box<T>) -> (Self, oneshot::Receiver<Result<A, StoreError>>) {
         let (answer, answered) = oneshot::channel();
-        (
-            Self {
-                entry: Box::new(entry),
-                answer,
-            },
-            answered,
-        )
+        (Self { entry, answer }, answered)
     }
 
     /// Who went away meanwhile is not told.

@@ -10,7 +10,8 @@ use ostler_store::{Command, NewCommand};
 /// A command in its present state.
 #[derive(Debug, Clone)]
 pub struct CallAnswer {
-    pub command: Command,
+    /// Boxed: the answer is handed on from future to future.
+    pub command: Box<Command>,
     /// When the cloud's limit lets the next call through, as far as it said.
     pub retry_after: Option<Duration>,
     /// Why policy refused after the intent: the right ended while the permit waited.
@@ -18,7 +19,7 @@ pub struct CallAnswer {
 }
 
 impl CallAnswer {
-    pub fn of(command: Command) -> Self {
+    pub fn of(command: Box<Command>) -> Self {
         Self {
             command,
             retry_after: None,
@@ -28,12 +29,12 @@ impl CallAnswer {
 }
 
 /// The ledger's entry as it stands once the intent is durable.
-pub(super) fn accepted(intent: &NewCommand) -> Command {
+pub(super) fn accepted(intent: &NewCommand) -> Box<Command> {
     let (grant_id, grant_version) = match intent.right {
         Some(Right::Grant { id, version }) => (Some(id), Some(version)),
         Some(Right::Maker) | None => (None, None),
     };
-    Command {
+    Box::new(Command {
         id: intent.id,
         product_id: intent.product_id,
         device_id: intent.device_id,
@@ -51,15 +52,20 @@ pub(super) fn accepted(intent: &NewCommand) -> Command {
         created_at: intent.created_at,
         sent_at: None,
         settled_at: None,
-    }
+    })
 }
 
 /// The same entry once it is settled.
-pub(super) fn settled(command: &Command, state: CommandState, sent_at: Option<Timestamp>, at: Timestamp) -> Command {
-    Command {
+pub(super) fn settled(
+    command: &Command,
+    state: CommandState,
+    sent_at: Option<Timestamp>,
+    at: Timestamp,
+) -> Box<Command> {
+    Box::new(Command {
         state,
         sent_at,
         settled_at: state.is_settled().then_some(at),
         ..command.clone()
-    }
+    })
 }

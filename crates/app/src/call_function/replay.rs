@@ -30,13 +30,15 @@ impl App {
         };
         // Boxed: calls without a key do not carry the statement's future along.
         let earlier = Box::pin(self.store.find_by_idempotency_key(scope, self.clock.now())).await?;
-        earlier.map(|earlier| self.answer_replay(request, earlier)).transpose()
+        earlier
+            .map(|earlier| self.answer_replay(request, Box::new(earlier)))
+            .transpose()
     }
 
     pub(super) fn answer_replay(
         &self,
         request: &CallRequest,
-        earlier: Command,
+        earlier: Box<Command>,
     ) -> Result<CallAnswer, CallFunctionError> {
         let same_body = earlier
             .body_digest

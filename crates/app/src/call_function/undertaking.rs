@@ -28,7 +28,7 @@ const WRITE_AGAIN_AFTER: [Duration; 3] = [
 
 /// Shared by the task that carries it out and whoever waits for the outcome.
 pub(super) struct Undertaking {
-    pub command: Command,
+    pub command: Box<Command>,
     pub caller: Caller,
     pub request: CallRequest,
 }
@@ -219,9 +219,9 @@ impl App {
     }
 
     /// The command as the ledger has it now.
-    async fn present(&self, command: &Command) -> Result<Command, StoreError> {
+    async fn present(&self, command: &Command) -> Result<Box<Command>, StoreError> {
         let present = Box::pin(self.store.command(command.id)).await?;
-        Ok(present.unwrap_or_else(|| command.clone()))
+        Ok(Box::new(present.unwrap_or_else(|| command.clone())))
     }
 }
 

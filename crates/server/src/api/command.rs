@@ -119,8 +119,8 @@ pub fn answer(answer: CallAnswer) -> Result<Response, ApiError> {
         return Err(denied_problem(denied, Some(command.id), command.created_at).into());
     }
     let code = match command.state {
-        CommandState::Answered { .. } => return Ok(Json(CommandResponse::from(answer.command)).into_response()),
-        CommandState::Accepted | CommandState::Sent { .. } => return Ok(accepted(answer.command)),
+        CommandState::Answered { .. } => return Ok(Json(CommandResponse::from(*answer.command)).into_response()),
+        CommandState::Accepted | CommandState::Sent { .. } => return Ok(accepted(*answer.command)),
         CommandState::Refused {
             by: RefusedBy::Policy, ..
         } => Code::FunctionNotGranted,

@@ -62,8 +62,8 @@ pub struct KeyScope<'a> {
 
 impl Store {
     /// Makes an intent durable in the writer's next commit. May be refused as overloaded.
-    pub async fn record_intent(&self, command: NewCommand) -> Result<IntentRecorded, StoreError> {
-        self.writer.ask(command, Entry::Intent).await
+    pub async fn record_intent(&self, command: impl Into<Box<NewCommand>>) -> Result<IntentRecorded, StoreError> {
+        self.writer.ask(command.into(), Entry::Intent).await
     }
 
     /// Looked up before contract and policy: a replay never sends.

@@ -130,7 +130,7 @@ impl CommandRow<'static> {
 impl Store {
     /// Makes an outcome durable. Never refused for lack of room: the call has been made.
     pub async fn record_outcome(&self, settlement: Settlement) -> Result<OutcomeRecorded, StoreError> {
-        self.writer.insist(settlement, Entry::Outcome).await
+        self.writer.insist(Box::new(settlement), Entry::Outcome).await
     }
 }
 

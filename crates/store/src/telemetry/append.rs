@@ -94,13 +94,13 @@ impl Store {
     /// Makes a delivery durable in the writer's next commit. May be refused as overloaded: the
     /// sender repeats it.
     pub async fn record_arrivals(&self, arrivals: Arrivals) -> Result<Vec<EventFate>, StoreError> {
-        self.writer.ask(arrivals.into(), Entry::Arrivals).await
+        self.writer.ask(Box::new(arrivals.into()), Entry::Arrivals).await
     }
 
     /// The same for a door whose sender does not repeat: waits for a place in the queue, and so
     /// slows the reading down.
     pub async fn record_streamed(&self, arrivals: Arrivals) -> Result<Vec<EventFate>, StoreError> {
-        self.writer.insist(arrivals.into(), Entry::Arrivals).await
+        self.writer.insist(Box::new(arrivals.into()), Entry::Arrivals).await
     }
 }
 

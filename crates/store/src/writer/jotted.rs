@@ -85,6 +85,7 @@ impl<'b> Jotted<'b> {
     /// `None` if it is not known how one of the commands stands.
     fn take_outcomes(&mut self, batch: &'b Batch, in_flight: &InFlight) -> Option<()> {
         let mut standings: IdMap<CommandId, CommandStatus> = IdMap::default();
+        standings.reserve(batch.outcomes.len());
         for asked in &batch.outcomes {
             let settlement = &*asked.entry;
             let to = settlement.state.status();
