@@ -214,6 +214,8 @@ async fn p3_p5_p6_kill_9_loses_nothing_acknowledged_and_calls_nothing_twice() {
         let life = Duration::from_millis(20 + (chance >> 33) % LIFE_MS);
         tokio::time::sleep(life).await;
         load.known.over.store(true, Ordering::SeqCst);
+        // Each second life on one core: its runtime is another.
+        installation.keep_to_one_core(kill % 2 == 0);
         installation.crash_and_restart();
         for worker in working {
             worker.await.unwrap();

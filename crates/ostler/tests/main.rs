@@ -14,6 +14,7 @@ mod connect;
 mod durability;
 mod init;
 mod kill;
+mod one_core;
 mod product;
 mod promises;
 mod proxies;

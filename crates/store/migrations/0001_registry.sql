@@ -157,16 +157,17 @@ CREATE TABLE audit_chain (
     created_at BIGINT NOT NULL
 );
 
--- The primary key makes a fork impossible: two entries cannot follow the same one.
 CREATE TABLE audit_entry (
     chain_id  TEXT   NOT NULL REFERENCES audit_chain (chain_id),
-    seq       BIGINT NOT NULL,
+    seq       BIGINT NOT NULL /* sqlite: INTEGER PRIMARY KEY */,
     at        BIGINT NOT NULL,
     prev_hash BYTEA  NOT NULL,
     hash      BYTEA  NOT NULL,
-    body      TEXT   NOT NULL,
-    PRIMARY KEY (chain_id, seq)
+    body      TEXT   NOT NULL
 );
+-- Makes a fork impossible: two entries cannot follow the same one. On SQLite there is one chain, and its
+-- numbers alone are the key.
+CREATE UNIQUE INDEX audit_entry_by_chain ON audit_entry (chain_id, seq);
 CREATE INDEX audit_entry_by_time ON audit_entry (at);
 
 -- What may have to be forgotten, beside the chain; an entry holds only its salted digest.

@@ -1,17 +1,21 @@
 //! Bringing SQLite's log back into the database file, beside the writer and not in its way.
 //!
 //! By itself SQLite does it in the commit that finds the log long, and whoever waits for that commit
-//! waits for some thousand pages. Here a connection of its own copies them while commits go on. What
-//! they added meanwhile is little; it is copied while nobody commits, and then the log begins anew.
+//! waits for some thousand pages. Here a connection of its own copies them while commits go on, on a
+//! thread that makes way for all others. What they added meanwhile is little; the connection that writes
+//! copies it while nobody commits, and then the log begins anew.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
-use sqlx::{SqliteConnection, SqlitePool};
-use tokio::sync::Notify;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::db::Shared;
@@ -23,13 +27,20 @@ const LOOK_EVERY: u64 = 128;
 /// and while pages are copied everybody is slower. It is 32 MiB, which a start after a crash has to read.
 const PAGES: i64 = 8_000;
 
+/// By how much the thread that copies is nicer than others (sched(7)): it gets a tenth of a busy core. On one core
+/// it would else take turns of 3 ms with whoever answers requests. Not more, for a lock of SQLite's that it
+/// holds at that moment is held for as long.
+const NICER: i32 = 10;
+
 /// Both answer whether somebody was in the way, how many pages the log has, and how many of them
 /// stand in the database file.
 const HOW_LONG: &str = "PRAGMA wal_checkpoint(NOOP)";
 const COPY: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 pub(crate) struct Checkpoints {
-    connection: SqlitePool,
+    /// For a connection that nobody else uses, made when it is needed.
+    options: SqliteConnectOptions,
+    connection: Mutex<Option<SqliteConnection>>,
     /// Open for as long as SQLite has the database open: closing any descriptor of a file takes away
     /// the process's POSIX locks on it, SQLite's among them (sqlite.org/howtocorrupt.html, §2.2).
     database: Arc<File>,
@@ -38,10 +49,10 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// `connection`: one that nobody else uses, made when it is needed.
-    pub fn new(connection: SqlitePool, database: &Path) -> io::Result<Self> {
+    pub fn new(options: SqliteConnectOptions, database: &Path) -> io::Result<Self> {
         Ok(Self {
-            connection,
+            options,
+            connection: Mutex::default(),
             database: Arc::new(File::open(database)?),
             commits: AtomicU64::new(0),
             due: Notify::new(),
@@ -55,8 +66,28 @@ impl Checkpoints {
     }
 
     pub async fn close(&self) {
-        self.connection.close().await;
+        if let Some(connection) = self.connection.lock().await.take()
+            && let Err(error) = connection.close().await
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "a connection to the database did not close cleanly");
+        }
     }
+}
+
+/// A connection whose thread makes way for others. sqlx starts a thread for each connection, and a thread begins as
+/// nice as the one that starts it (sched(7)): so one is started here that makes itself nicer, connects, and is gone.
+async fn connect_in_background(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    let (options, runtime) = (options.clone(), Handle::current());
+    let (opened, opening) = oneshot::channel();
+    let connect = move || {
+        if let Err(error) = rustix::process::nice(NICER) {
+            tracing::debug!(%error, "the thread that copies SQLite's log stays as important as others");
+        }
+        drop(opened.send(runtime.block_on(options.connect())));
+    };
+    thread::Builder::new().name("ostler-nicer".to_owned()).spawn(connect)?;
+    opening.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 /// Copying goes on for as long as this is held. It may be interrupted at whatever moment.
@@ -91,18 +122,37 @@ impl Drop for Checkpointing {
 }
 
 async fn copy(shared: &Shared, checkpoints: &Checkpoints) -> Result<(), StoreError> {
-    let mut connection = checkpoints.connection.acquire().await?;
-    let (log, copied) = checkpoint(HOW_LONG, &mut connection).await?;
+    let mut place = checkpoints.connection.lock().await;
+    let connection = match &mut *place {
+        Some(connection) => connection,
+        none => none.insert(connect_in_background(&checkpoints.options).await?),
+    };
+    let done = copy_over(connection, shared, checkpoints).await;
+    if done.is_err() {
+        // The next time begins with a new one, in case that this one is broken.
+        *place = None;
+    }
+    done
+}
+
+async fn copy_over(
+    connection: &mut SqliteConnection,
+    shared: &Shared,
+    checkpoints: &Checkpoints,
+) -> Result<(), StoreError> {
+    let (log, copied) = checkpoint(HOW_LONG, connection).await?;
     if log - copied < PAGES {
         return Ok(());
     }
-    checkpoint(COPY, &mut connection).await?;
+    checkpoint(COPY, connection).await?;
     // SQLite syncs the database only once all of the log stands in it. Done by then, that takes no time.
     let database = Arc::clone(&checkpoints.database);
     let synced = tokio::task::spawn_blocking(move || database.sync_data()).await;
     synced.map_err(io::Error::other).flatten().map_err(sqlx::Error::Io)?;
     let _nobody_commits = shared.hold_lane().await;
-    checkpoint(COPY, &mut connection).await?;
+    if let Some(mut writing) = shared.writing_connection().await? {
+        checkpoint(COPY, &mut writing).await?;
+    }
     Ok(())
 }
 

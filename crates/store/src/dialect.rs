@@ -35,12 +35,20 @@ pub(crate) fn composed(text: impl Into<Arc<str>>) -> Composed {
 }
 
 /// What a migration says, and how SQLite has to be told. A table of short rows has one tree there instead
-/// of two; a number that the database gives is SQLite's own for the row, if it is an `INTEGER`; and one
-/// index would only cost there.
-const FOR_SQLITE: [(&str, &str); 3] = [
+/// of two; a number is SQLite's own for the row, if it is an `INTEGER`; and some indices would only cost there.
+const FOR_SQLITE: [(&str, &str); 6] = [
     ("/* sqlite: WITHOUT ROWID */", "WITHOUT ROWID"),
     ("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "INTEGER PRIMARY KEY"),
+    (
+        "BIGINT NOT NULL /* sqlite: INTEGER PRIMARY KEY */",
+        "INTEGER PRIMARY KEY",
+    ),
     ("CREATE INDEX command_by_device ON command (device_id, command_id);", ""),
+    (
+        "CREATE UNIQUE INDEX audit_entry_by_chain ON audit_entry (chain_id, seq);",
+        "",
+    ),
+    ("CREATE INDEX audit_entry_by_time ON audit_entry (at);", ""),
 ];
 
 /// The text of a migration, which is written as PostgreSQL reads it.

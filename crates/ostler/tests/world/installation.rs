@@ -31,6 +31,8 @@ pub struct Installation {
     owner_password: String,
     /// Of the environment, over the configuration.
     settings: Vec<(&'static str, String)>,
+    /// The core that the server is kept to; without one it has all.
+    core: Option<String>,
     starts: u32,
     database: Option<Database>,
     scratch: Scratch,
@@ -74,6 +76,7 @@ impl Installation {
             machine: told_pair(&said, "Client "),
             owner_password: told_pair(&said, "Owner ").1,
             settings: Vec::new(),
+            core: None,
             starts: 0,
             database,
             scratch,
@@ -182,6 +185,12 @@ impl Installation {
         self.restart();
     }
 
+    /// Whether the server has one core to itself from its next start on, as on the smallest machine that
+    /// can be rented. There its runtime is another: everything shares one thread.
+    pub fn keep_to_one_core(&mut self, kept: bool) {
+        self.core = kept.then(one_core);
+    }
+
     /// kill -9, then a start on what is left.
     pub fn crash_and_restart(&mut self) {
         self.server.take().expect("it runs").kill();
@@ -200,7 +209,10 @@ impl Installation {
 
     fn serve(&mut self, port: u16) {
         self.starts += 1;
-        let mut serve = ostler();
+        let mut serve = match &self.core {
+            None => ostler(),
+            Some(core) => ostler_on(core),
+        };
         serve
             .arg("serve")
             .arg("--config")
@@ -226,6 +238,24 @@ pub fn ostler() -> Command {
     let mut command = Command::new(BINARY);
     command.env_clear();
     command
+}
+
+/// The same, with the same process id, on this core only.
+fn ostler_on(core: &str) -> Command {
+    let mut command = Command::new("taskset");
+    command.env_clear().args(["--cpu-list", core, BINARY]);
+    command
+}
+
+/// The first core that we may run on ourselves (proc_pid_status(5)).
+fn one_core() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").expect("proc is there");
+    let allowed = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .expect("the list of cores");
+    let first = allowed.trim().split([',', '-']).next();
+    first.expect("a core").to_owned()
 }
 
 /// What `ostler init` shows once, in a line such as `Client  cli_… / ost_cs_…`.

@@ -8,6 +8,7 @@ use ostler_core::id::{ChainId, CustomerId};
 use ostler_core::time::Timestamp;
 
 use crate::Store;
+use crate::dialect::{Pair, json_rows};
 use crate::error::StoreError;
 use crate::page::{Listed, Page};
 use crate::tx::{execute, on, row};
@@ -15,7 +16,8 @@ use crate::value::{AsJson, Millis, Text};
 
 use super::{Act, Actor};
 
-/// Where an entry stands among those of all chains: by time, then chain, then number.
+/// Where an entry stands among those of all chains: by time, then chain, then number. On SQLite there is one
+/// chain, whose numbers say the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditCursor {
     pub at: Timestamp,
@@ -51,11 +53,15 @@ pub struct RecordedAct {
 }
 
 /// The oldest first.
-const ENTRIES: &str = "
+const ENTRIES: Pair = Pair {
+    sqlite: "
+    SELECT chain_id, seq, at, body FROM audit_entry WHERE seq > COALESCE($1, 0) ORDER BY seq LIMIT $2",
+    postgres: "
     SELECT chain_id, seq, at, body FROM audit_entry
-     WHERE $1 IS NULL OR (at, chain_id, seq) > ($1, $2, $3)
-     ORDER BY at, chain_id, seq LIMIT $4";
-const DETAILS: crate::dialect::Pair = crate::dialect::json_rows!(
+     WHERE $1 IS NULL OR (at, chain_id, seq) > ($3, $4, $1)
+     ORDER BY at, chain_id, seq LIMIT $2",
+};
+const DETAILS: Pair = json_rows!(
     "SELECT d.chain_id, d.seq, d.position, d.detail
        FROM audit_detail d
        JOIN (SELECT value->>0 AS chain_id, CAST(value->>1 AS BIGINT) AS seq FROM ",
@@ -79,11 +85,12 @@ row! {
 impl Store {
     pub async fn audit_entries(&self, page: Page<AuditCursor>) -> Result<Listed<AuditEntry>, StoreError> {
         let mut conn = self.read().await?;
-        let rows: Vec<EntryRow> = on!(conn.link(), |db| sqlx::query_as(ENTRIES)
-            .bind(page.after.map(|cursor| Millis(cursor.at)))
-            .bind(page.after.map(|cursor| Text(cursor.chain_id)))
+        let sql = ENTRIES.of(conn.link().dialect());
+        let rows: Vec<EntryRow> = on!(conn.link(), |db| sqlx::query_as(sql)
             .bind(page.after.map(|cursor| cursor.seq))
             .bind(page.rows())
+            .bind(page.after.map(|cursor| Millis(cursor.at)))
+            .bind(page.after.map(|cursor| Text(cursor.chain_id)))
             .fetch_all(&mut *db)
             .await?);
         let wanted: Vec<_> = rows.iter().map(|row| (row.chain_id.0, row.seq)).collect();

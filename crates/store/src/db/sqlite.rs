@@ -80,8 +80,8 @@ pub(super) async fn open(url: &str, options_given: StoreOptions, now: Timestamp)
         )
         .await
         .map_err(OpenError::Connect)?;
-    let checkpoints = forever().max_connections(1).connect_lazy_with(options.clone());
-    let checkpoints = Checkpoints::new(checkpoints, &path(url)?).map_err(|error| OpenError::Connect(error.into()))?;
+    let checkpoints =
+        Checkpoints::new(options.clone(), &path(url)?).map_err(|error| OpenError::Connect(error.into()))?;
     let read = forever()
         .max_connections(options_given.connections)
         .connect_lazy_with(options.pragma("query_only", "ON"));
