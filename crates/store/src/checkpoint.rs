@@ -149,11 +149,15 @@ async fn copy_over(
     let database = Arc::clone(&checkpoints.database);
     let synced = tokio::task::spawn_blocking(move || database.sync_data()).await;
     synced.map_err(io::Error::other).flatten().map_err(sqlx::Error::Io)?;
-    let _nobody_commits = shared.hold_lane().await;
-    if let Some(mut writing) = shared.writing_connection().await? {
-        checkpoint(COPY, &mut writing).await?;
+    let mut nobody_commits = shared.hold_lane().await;
+    let Some(writing) = shared.writing_connection(&mut nobody_commits).await? else {
+        return Ok(());
+    };
+    let rest = checkpoint(COPY, writing).await;
+    if rest.is_err() {
+        nobody_commits.give_connection_back();
     }
-    Ok(())
+    rest.map(drop)
 }
 
 async fn checkpoint(sql: &'static str, connection: &mut SqliteConnection) -> Result<(i64, i64), StoreError> {

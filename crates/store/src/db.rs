@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{PgPool, Sqlite, SqlitePool};
+use sqlx::{PgPool, Sqlite, SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use ostler_core::id::{ChainId, DeviceId};
@@ -35,7 +35,7 @@ use crate::migrate::{MIGRATIONS, MigrateError, Migration};
 use crate::product_cache::ProductCache;
 use crate::read_model::{Change, Model, ReadModel, load_products};
 use crate::sealed::MasterKeys;
-use crate::tx::{Conn, Held, Tx, Work};
+use crate::tx::{Conn, Held, Link, Tx, Work};
 use crate::writer::Writer;
 
 /// What a store needs besides its URL.
@@ -115,11 +115,23 @@ pub(crate) struct Lane {
     /// The last entry of this instance's audit chain; `None` until read, or when in doubt.
     pub head: Option<ChainHead>,
     pub tail: Tail,
+    /// SQLite's one connection that writes, from jot to jot. A pool asks each connection that comes back
+    /// whether it lives, which takes as long as a jot's statement.
+    writing: Option<PoolConnection<Sqlite>>,
 }
 
 impl Lane {
     fn new(tail: Tail) -> Arc<Mutex<Self>> {
-        Arc::new(Mutex::new(Self { head: None, tail }))
+        Arc::new(Mutex::new(Self {
+            head: None,
+            tail,
+            writing: None,
+        }))
+    }
+
+    /// To a transaction, which takes it from the pool; or because it may be broken, which the pool finds out.
+    pub fn give_connection_back(&mut self) {
+        self.writing = None;
     }
 }
 
@@ -180,7 +192,7 @@ impl Store {
             Dialect::Postgres => postgres::open(url, options, now).await?,
         });
         shared.have_filed(Filing::Everything).await?;
-        shared.rebuild_model().await?;
+        shared.rebuild_model(&mut *shared.hold_lane().await).await?;
         shared.warm_products().await?;
         let writer = Writer::start(Arc::clone(&shared), queue, file_after);
         let checkpointing = Checkpointing::start(Arc::clone(&shared));
@@ -238,6 +250,7 @@ impl Store {
         if let Some(checkpoints) = &self.shared.checkpoints {
             checkpoints.close().await;
         }
+        self.shared.hold_lane().await.give_connection_back();
         self.shared.db.close().await;
         if let Some(claim) = self.shared.claim.lock().await.take() {
             claim.release().await;
@@ -274,24 +287,25 @@ impl Shared {
 
     /// The same for whoever means to write.
     pub async fn enter_lane(&self) -> Result<OwnedMutexGuard<Lane>, StoreError> {
-        let lane = self.hold_lane().await;
-        self.admit().await?;
+        let mut lane = self.hold_lane().await;
+        self.admit(&mut lane).await?;
         Ok(lane)
     }
 
-    /// The caller holds the lane and means to write.
-    async fn admit(&self) -> Result<(), StoreError> {
+    /// The caller means to write.
+    async fn admit(&self, lane: &mut Lane) -> Result<(), StoreError> {
         pass(&*self.faults, FaultPoint::Begin)?;
-        self.trust_model().await
+        self.trust_model(lane).await
     }
 
     /// What of that waits in the journal is filed first, as part of the transaction.
     pub async fn begin(
         self: &Arc<Self>,
-        lane: OwnedMutexGuard<Lane>,
+        mut lane: OwnedMutexGuard<Lane>,
         now: Timestamp,
         filing: Filing<'_>,
     ) -> Result<Tx, StoreError> {
+        lane.give_connection_back();
         let work = match &self.db {
             Db::Sqlite { write, .. } => Work::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
             Db::Pg(pool) => Work::Pg(pool.begin().await?),
@@ -316,11 +330,11 @@ impl Shared {
         if !self.may_wait(filing) {
             return Ok(false);
         }
-        let lane = self.hold_lane().await;
+        let mut lane = self.hold_lane().await;
         if lane.tail.has_filed(filing) {
             return Ok(false);
         }
-        self.admit().await?;
+        self.admit(&mut lane).await?;
         // Filing is no act, so no entry of the audit chain takes its time from here.
         self.begin(lane, Timestamp::MIN, filing).await?.commit().await?;
         Ok(true)
@@ -351,12 +365,20 @@ impl Shared {
         }
     }
 
-    /// SQLite's one connection that writes. The caller holds the lane.
-    pub async fn writing_connection(&self) -> Result<Option<PoolConnection<Sqlite>>, StoreError> {
-        match &self.db {
-            Db::Sqlite { write, .. } => Ok(Some(write.acquire().await?)),
-            Db::Pg(_) => Ok(None),
-        }
+    /// SQLite's one connection that writes.
+    pub async fn writing_connection<'l>(
+        &self,
+        lane: &'l mut Lane,
+    ) -> Result<Option<&'l mut SqliteConnection>, StoreError> {
+        let Db::Sqlite { write, .. } = &self.db else {
+            return Ok(None);
+        };
+        let connection = match lane.writing.take() {
+            Some(connection) => connection,
+            // Boxed: this is rare, and waiting for a connection is a large future.
+            None => Box::pin(write.acquire()).await?,
+        };
+        Ok(Some(lane.writing.insert(connection)))
     }
 
     /// Whether these news say of each device what is known already.
@@ -378,16 +400,16 @@ impl Shared {
         let Some(model) = &self.model else { return Ok(None) };
         pass(&*self.faults, FaultPoint::Read)?;
         if model.is_distrusted() {
-            let _lane = self.lane.lock().await;
-            Box::pin(self.trust_model()).await?;
+            let mut lane = self.lane.lock().await;
+            Box::pin(self.trust_model(&mut lane)).await?;
         }
         Ok(Some(model.ask(ask)))
     }
 
-    /// The caller holds the lane, so that no commit slips in between.
-    async fn trust_model(&self) -> Result<(), StoreError> {
+    /// With the lane, so that no commit slips in between.
+    async fn trust_model(&self, lane: &mut Lane) -> Result<(), StoreError> {
         match &self.model {
-            Some(model) if model.is_distrusted() => self.rebuild_model().await,
+            Some(model) if model.is_distrusted() => self.rebuild_model(lane).await,
             Some(_) | None => Ok(()),
         }
     }
@@ -405,13 +427,15 @@ impl Shared {
     }
 
     pub async fn model_agrees(&self) -> Result<bool, StoreError> {
-        let (Some(model), Db::Sqlite { write, .. }) = (&self.model, &self.db) else {
+        let Some(model) = &self.model else {
             return Ok(true);
         };
-        let _lane = self.lane.lock().await;
-        self.trust_model().await?;
-        let mut connection = Conn(Held::Sqlite(write.acquire().await?));
-        let read = ReadModel::load(connection.link(), &self.products).await?;
+        let mut lane = self.lane.lock().await;
+        self.trust_model(&mut lane).await?;
+        let Some(writing) = self.writing_connection(&mut lane).await? else {
+            return Ok(true);
+        };
+        let read = ReadModel::load(Link::Sqlite(writing), &self.products).await?;
         Ok(model.ask(|model| *model == read))
     }
 
@@ -425,16 +449,20 @@ impl Shared {
         Ok(())
     }
 
-    /// Reads the model anew. The caller holds the lane, or nobody else knows this store yet.
-    ///
-    /// Through the connection that writes: what it committed last, it sees.
-    pub async fn rebuild_model(&self) -> Result<(), StoreError> {
-        let (Some(model), Db::Sqlite { write, .. }) = (&self.model, &self.db) else {
+    /// Reads the model anew, through the connection that writes: what it committed last, it sees.
+    pub async fn rebuild_model(&self, lane: &mut Lane) -> Result<(), StoreError> {
+        let Some(model) = &self.model else {
             return Ok(());
         };
         pass(&*self.faults, FaultPoint::Read)?;
-        let mut connection = Conn(Held::Sqlite(write.acquire().await?));
-        model.replace(ReadModel::load(connection.link(), &self.products).await?);
+        let Some(writing) = self.writing_connection(lane).await? else {
+            return Ok(());
+        };
+        let read = ReadModel::load(Link::Sqlite(writing), &self.products).await;
+        if read.is_err() {
+            lane.give_connection_back();
+        }
+        model.replace(read?);
         Ok(())
     }
 }

@@ -195,12 +195,12 @@ pub(crate) async fn jot(
     jot: Jot<'_>,
     entry: Option<ChainEntry>,
 ) -> Result<(), StoreError> {
-    let Some(mut connection) = shared.writing_connection().await? else {
+    let row = lane.tail.next_row();
+    let Some(connection) = shared.writing_connection(lane).await? else {
         return Err(StoreError::inconsistent("a jot without a journal"));
     };
     pass(&*shared.faults, FaultPoint::BeforeCommit)?;
-    let link = Link::Sqlite(&mut connection);
-    let written = write_jot(link, lane.tail.next_row(), &jot, shared.chain_id, entry.as_ref()).await;
+    let written = write_jot(Link::Sqlite(connection), row, &jot, shared.chain_id, entry.as_ref()).await;
     let lost = written.is_ok() && shared.faults.strikes(FaultPoint::CommitLost);
     match written {
         Ok(()) if !lost => {
@@ -216,6 +216,7 @@ pub(crate) async fn jot(
         uncertain => {
             lane.head = None;
             lane.tail.doubt();
+            lane.give_connection_back();
             shared.say_what_waits(&lane.tail);
             Err(StoreError::CommitUnknown(uncertain.err().map(Arc::new)))
         }

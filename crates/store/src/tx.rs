@@ -260,7 +260,7 @@ impl Tx {
                 shared.distrust_model();
                 // While the lane is still ours, so that nobody is answered from an old model. If
                 // even this fails, the next reader of the model tries again before it reads.
-                if let Err(error) = shared.rebuild_model().await {
+                if let Err(error) = shared.rebuild_model(&mut lane).await {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
                         "the read model could not be rebuilt"
