@@ -164,3 +164,39 @@ async fn checkpoint(sql: &'static str, connection: &mut SqliteConnection) -> Res
     let (_busy, log, copied): (i64, i64, i64) = sqlx::query_as(sql).fetch_one(connection).await?;
     Ok((log, copied))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How nice each thread is that sqlx started (proc_pid_stat(5)).
+    fn niceness() -> Vec<i32> {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let stats = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).ok());
+        stats
+            .filter(|stat| stat.contains("(sqlx-"))
+            .map(|stat| {
+                let (_, behind_name) = stat.rsplit_once(')').unwrap();
+                let nice = behind_name.split_ascii_whitespace().nth(16);
+                nice.unwrap().parse().unwrap()
+            })
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn the_thread_that_copies_makes_way_and_others_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SqliteConnectOptions::new()
+            .filename(folder.path().join("a.db"))
+            .create_if_missing(true);
+        let usual = SqliteConnection::connect_with(&options).await.unwrap();
+        let before = niceness();
+        let copying = connect_in_background(&options).await.unwrap();
+        let meanwhile = niceness();
+        let nicer = |threads: &[i32]| threads.iter().filter(|nice| **nice == NICER).count();
+        assert_eq!((nicer(&before), nicer(&meanwhile)), (0, 1), "{before:?} {meanwhile:?}");
+        assert!(meanwhile.len() > 1);
+        copying.close().await.unwrap();
+        usual.close().await.unwrap();
+    }
+}
