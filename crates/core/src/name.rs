@@ -12,6 +12,8 @@ pub enum InvalidName {
     Shape,
     #[error("is reserved by the device cloud")]
     Reserved,
+    #[error("stands for what no product declares")]
+    Undeclared,
 }
 
 /// Path segments that mean something else at the device cloud, where functions and variables
@@ -119,9 +121,49 @@ name_type!(
     key
 );
 
+/// The names of what a product declares: a function, a variable.
+pub trait Declared: FromStr<Err = InvalidName> + PartialEq + Sized {
+    /// What no product may declare. Asked for something whose name cannot be one, we refuse as we refuse what
+    /// the product does not declare, and by this name it stands in the ledger.
+    fn undeclared() -> Self;
+
+    /// A name in a product file.
+    fn declared(text: &str) -> Result<Self, InvalidName> {
+        let name = text.parse()?;
+        if name == Self::undeclared() {
+            return Err(InvalidName::Undeclared);
+        }
+        Ok(name)
+    }
+}
+
+const UNDECLARED: &str = "undeclared";
+
+impl Declared for FunctionName {
+    fn undeclared() -> Self {
+        Self(UNDECLARED.into())
+    }
+}
+
+impl Declared for VariableName {
+    fn undeclared() -> Self {
+        Self(UNDECLARED.into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_for_no_name_can_be_written_and_read_but_not_declared() {
+        let nothing = FunctionName::undeclared();
+        assert_eq!(nothing.as_str().parse(), Ok(nothing.clone()));
+        assert_eq!(FunctionName::declared(nothing.as_str()), Err(InvalidName::Undeclared));
+        assert_eq!(VariableName::declared("undeclared"), Err(InvalidName::Undeclared));
+        assert_eq!(VariableName::declared("ping"), Err(InvalidName::Reserved));
+        assert!(FunctionName::declared("setTarget").is_ok());
+    }
 
     #[test]
     fn a_function_name_can_stand_in_a_path() {

@@ -269,6 +269,7 @@ on_both! {
             ("/admin/v1/products", function(json!({"type": "pattern", "pattern": "^(((a{1,1000}){1,1000}){1,1000})$"})), "/functions/0/argument"),
             ("/admin/v1/products", function(json!({"type": "pattern", "pattern": "("})), "/functions/0/argument"),
             ("/admin/v1/products", product(json!({"functions": [{"name": "ping", "argument": {"type": "none"}}]})), "/functions/0/name"),
+            ("/admin/v1/products", product(json!({"functions": [{"name": "undeclared", "argument": {"type": "none"}}]})), "/functions/0/name"),
             ("/admin/v1/products", product(json!({"telemetry": [{"event": "e", "keys": [{"key": "k", "pointer": "no slash", "type": "number"}]}]})), "/telemetry/0/keys/0/pointer"),
             ("/admin/v1/customers", json!({"email": "nobody"}), "/email"),
             ("/admin/v1/customers", json!({"email": "a@example.com", "password": "short"}), "/password"),

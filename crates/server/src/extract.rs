@@ -15,8 +15,9 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use ostler_core::id::{ClientId, CommandId, CustomerId, DeviceId, GrantId, ProductId};
-use serde::Serialize;
+use ostler_core::name::Declared;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, Deserializer, Serialize};
 
 pub use body::read_body;
 pub(crate) use body::too_large;
@@ -123,6 +124,16 @@ pub struct Path<T>(pub T);
 
 pub trait Named: DeserializeOwned + Send {
     fn nobodys() -> Self;
+}
+
+/// A name that no product could declare is refused like one that none declares.
+pub fn declared<'de, D, N>(deserializer: D) -> Result<N, D::Error>
+where
+    D: Deserializer<'de>,
+    N: Declared,
+{
+    let text = String::deserialize(deserializer)?;
+    Ok(text.parse().unwrap_or_else(|_| N::undeclared()))
 }
 
 macro_rules! ids {

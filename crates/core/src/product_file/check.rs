@@ -13,7 +13,7 @@ use super::{
 use crate::contract::{ARGUMENT_BYTES_MAX, ArgumentContract, CallerKind, Confirmation, FunctionContract};
 use crate::event::DROPPED_MEMBERS;
 use crate::mapping::{EventMapping, EventMatcher, KeyMapping, TimeMapping, TimeUnit, ValueKind};
-use crate::name::{FunctionName, VariableName};
+use crate::name::{Declared, FunctionName, VariableName};
 use crate::product::{AccessMode, Declaration, VariableDeclaration, VariableKind};
 
 /// Particle's own limit is 15 functions and 20 variables; MQTT firmware may have more.
@@ -38,6 +38,10 @@ impl Faults {
         T::Err: Display,
     {
         text.parse().map_err(|rule: T::Err| self.add(pointer, rule)).ok()
+    }
+
+    fn declared<N: Declared>(&mut self, pointer: &str, text: &str) -> Option<N> {
+        N::declared(text).map_err(|rule| self.add(pointer, rule)).ok()
     }
 
     fn one_of<T: Copy>(&mut self, pointer: &str, text: &str, all: &[T], name: fn(T) -> &'static str) -> Option<T> {
@@ -129,7 +133,7 @@ fn functions(entries: &[FunctionEntry], faults: &mut Faults) -> BTreeMap<Functio
 }
 
 fn function(entry: &FunctionEntry, at: &str, faults: &mut Faults) -> Option<FunctionContract> {
-    let name = faults.parse(&format!("{at}/name"), &entry.name);
+    let name = faults.declared(&format!("{at}/name"), &entry.name);
     if let Some(title) = &entry.title {
         faults.text(&format!("{at}/title"), title);
     }
@@ -301,7 +305,7 @@ fn variables(entries: &[VariableEntry], faults: &mut Faults) -> BTreeMap<Variabl
     let mut variables = BTreeMap::new();
     for (index, entry) in entries.iter().enumerate() {
         let at = format!("/variables/{index}");
-        let name: Option<VariableName> = faults.parse(&format!("{at}/name"), &entry.name);
+        let name: Option<VariableName> = faults.declared(&format!("{at}/name"), &entry.name);
         let kind = faults.one_of(
             &format!("{at}/type"),
             &entry.kind,

@@ -24,6 +24,20 @@ on_both! {
         ada.call(&device, "selfDestruct", "").await.expect_problem(403, "function-not-granted");
         // Declared for owners, shares and staff: a guest holds the name, but not the title.
         ada.call(&device, "setMode", "heat").await.expect_problem(403, "function-not-granted");
+        // What cannot be a name is as good as one that is not declared; a stranger is told of neither.
+        let eve = installation.customer("eve").await;
+        let eve = installation.signed_in(&client_id, &eve).await;
+        for name in ["ping", "Events", "a%20b", "%C3%A4", "..%2Fx", &"x".repeat(300), "undeclared"] {
+            let variable = format!("/v1/devices/{device}/variables/{name}");
+            ada.call(&device, name, "").await.expect_problem(403, "function-not-granted");
+            ada.get(&variable).await.expect_problem(403, "function-not-granted");
+            eve.call(&device, name, "").await.expect_problem(404, "not-found");
+            eve.get(&variable).await.expect_problem(404, "not-found");
+        }
+        let refused = installation.maker().await.get("/admin/v1/commands?status=refused&limit=200").await.expect(200);
+        let refused = refused.at("/items");
+        let unnamed = refused.as_array().unwrap().iter().filter(|command| command["function"] == "undeclared");
+        assert!(unnamed.count() >= 7, "{refused}");
         assert!(installation.sim().acts(0).is_empty());
         ada.call(&device, "setTarget", "30").await.expect(200);
         assert_eq!(installation.sim().acts(0).len(), 1);

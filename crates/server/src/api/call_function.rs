@@ -7,7 +7,7 @@ use http::request::Parts;
 use ostler_app::call_function::{CallFunctionError, CallRequest, Wait};
 use ostler_app::idempotency::IdempotencyKey;
 use ostler_core::id::{CommandId, CustomerId, DeviceId};
-use ostler_core::name::FunctionName;
+use ostler_core::name::{Declared as _, FunctionName};
 use ostler_core::policy::{Denied, FunctionCall};
 use ostler_core::time::Timestamp;
 use serde::Deserialize;
@@ -15,13 +15,14 @@ use serde::Deserialize;
 use super::command::{CommandResponse, answer};
 use crate::access::{DevicesControl, FleetControl, Scoped};
 use crate::error::{ApiError, Refusal};
-use crate::extract::{Json, Named, Path};
+use crate::extract::{Json, Named, Path, declared};
 use crate::problem::{Code, Place, Problem};
 use crate::state::ServerState;
 
 #[derive(Debug, Deserialize)]
 pub struct CallPath {
     device_id: DeviceId,
+    #[serde(deserialize_with = "declared")]
     function: FunctionName,
 }
 
@@ -29,7 +30,7 @@ impl Named for CallPath {
     fn nobodys() -> Self {
         Self {
             device_id: DeviceId::NOBODYS,
-            function: "unreadable".parse().expect("it has the letters of a name"),
+            function: FunctionName::undeclared(),
         }
     }
 }

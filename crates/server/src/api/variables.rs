@@ -5,19 +5,20 @@ use std::time::Duration;
 use axum::extract::State;
 use ostler_app::variables::{ReadVariableError, Reading};
 use ostler_core::id::DeviceId;
-use ostler_core::name::VariableName;
+use ostler_core::name::{Declared as _, VariableName};
 use serde::{Deserialize, Serialize};
 
 use super::call_function::denied_problem;
 use crate::access::{DevicesRead, Scoped};
 use crate::error::{ApiError, Refusal};
-use crate::extract::{Json, Named, Path, Query};
+use crate::extract::{Json, Named, Path, Query, declared};
 use crate::problem::{Code, Problem};
 use crate::state::ServerState;
 
 #[derive(Debug, Deserialize)]
 pub struct VariablePath {
     device_id: DeviceId,
+    #[serde(deserialize_with = "declared")]
     variable: VariableName,
 }
 
@@ -25,7 +26,7 @@ impl Named for VariablePath {
     fn nobodys() -> Self {
         Self {
             device_id: DeviceId::NOBODYS,
-            variable: "unreadable".parse().expect("it has the letters of a name"),
+            variable: VariableName::undeclared(),
         }
     }
 }
