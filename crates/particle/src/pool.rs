@@ -170,7 +170,10 @@ impl Pool {
             debug!(cloud = %self.address, %cause, "could not connect to the device cloud");
             NoConnection
         })?;
-        let (sender, connection) = http1::handshake(io).await.map_err(|_| NoConnection)?;
+        // Requests are small: head and body in one piece cost the kernel less than two.
+        let mut protocol = http1::Builder::new();
+        protocol.writev(false);
+        let (sender, connection) = protocol.handshake(io).await.map_err(|_| NoConnection)?;
         // It ends by itself when the sender is dropped or the peer closes.
         tokio::spawn(async move {
             if let Err(cause) = connection.await {
