@@ -78,6 +78,7 @@ pub(crate) use json_rows;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::migrate::MIGRATIONS;
 
     #[test]
     fn a_migration_says_some_things_otherwise_to_sqlite() {
@@ -89,5 +90,16 @@ mod tests {
             CREATE TABLE n (k INTEGER PRIMARY KEY);
             ";
         assert_eq!(schema(text, Dialect::Sqlite).0.as_ref(), sqlite);
+    }
+
+    /// A migration that is worded otherwise would silently give SQLite what PostgreSQL has.
+    #[test]
+    fn whatever_is_said_otherwise_stands_in_a_migration() {
+        for (said, _) in FOR_SQLITE {
+            assert!(
+                MIGRATIONS.iter().any(|migration| migration.sql.contains(said)),
+                "{said}"
+            );
+        }
     }
 }
