@@ -66,7 +66,7 @@ fn call(device_id: DeviceId) -> CallRequest {
         call: FunctionCall {
             device_id,
             function: "on".parse().unwrap(),
-            argument: String::new(),
+            argument: "".into(),
         },
         on_behalf_of: None,
         reason: None,
