@@ -167,7 +167,8 @@ impl App {
             caller: caller.clone(),
             request,
         });
-        let carried_out = Arc::clone(self).carry_out(Arc::clone(&undertaking), allowed);
+        // Boxed at once: on its way into its task it would be copied three times.
+        let carried_out = Box::pin(Arc::clone(self).carry_out(Arc::clone(&undertaking), allowed));
         let running = self.tasks.undertakings.spawn(carried_out);
         match wait {
             Wait::ForAcceptance => Ok(CallAnswer::of(undertaking.command.clone())),
@@ -222,7 +223,7 @@ impl App {
             },
             right: None,
             function: request.call.function.clone(),
-            argument: request.call.argument.clone(),
+            argument: Arc::clone(&request.call.argument),
             reason: request.reason.clone(),
             idempotency: request.idempotency_key.as_ref().map(|key| Idempotency {
                 key: key.as_str().to_owned(),

@@ -111,6 +111,12 @@ macro_rules! id_type {
             }
         }
 
+        impl From<$name> for Arc<str> {
+            fn from(id: $name) -> Self {
+                written($prefix, id.0).as_str().into()
+            }
+        }
+
         impl FromStr for $name {
             type Err = InvalidId;
 

@@ -126,7 +126,8 @@ impl Denied {
 pub struct FunctionCall {
     pub device_id: DeviceId,
     pub function: FunctionName,
-    pub argument: String,
+    /// Shared by all that is kept of the call.
+    pub argument: Arc<str>,
 }
 
 /// May `title` make this call now?

@@ -75,9 +75,9 @@ pub(crate) enum Filing<'d> {
 /// What one commit brings; as MessagePack the body of its row. There a structure is an array of its members
 /// in their order, without names: a new member goes to the end, with a default for the rows of before.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Jot<'a> {
-    pub commands: Vec<CommandRow<'a>>,
-    pub outcomes: Vec<OutcomeRow<'a>>,
+pub(crate) struct Jot {
+    pub commands: Vec<CommandRow>,
+    pub outcomes: Vec<OutcomeRow>,
     pub events: Vec<Arc<EventRow>>,
 }
 
@@ -125,7 +125,7 @@ impl Tail {
     }
 
     /// What has to be filed first, if a jot cannot be added as things are.
-    pub fn filing_that_makes_room_for(&self, jot: &Jot<'_>) -> Option<Filing<'static>> {
+    pub fn filing_that_makes_room_for(&self, jot: &Jot) -> Option<Filing<'static>> {
         match self {
             Self::Unused | Self::InDoubt => Some(Filing::Everything),
             Self::Known(waiting) => waiting.filing_that_makes_room_for(jot),
@@ -151,7 +151,7 @@ impl Tail {
     }
 
     /// It is durable now.
-    pub fn add(&mut self, jot: Jot<'_>) {
+    pub fn add(&mut self, jot: Jot) {
         match self {
             Self::Unused | Self::InDoubt => {}
             Self::Known(waiting) => waiting.add(jot),
@@ -166,18 +166,10 @@ impl Tail {
     }
 }
 
-impl Jot<'_> {
+impl Jot {
     /// Nothing of it has to be made durable.
     pub fn is_empty(&self) -> bool {
         self.commands.is_empty() && self.outcomes.is_empty() && self.events.is_empty()
-    }
-
-    pub fn into_owned(self) -> Jot<'static> {
-        Jot {
-            commands: self.commands.into_iter().map(CommandRow::into_owned).collect(),
-            outcomes: self.outcomes.into_iter().map(OutcomeRow::into_owned).collect(),
-            events: self.events,
-        }
     }
 
     fn body(&self) -> Vec<u8> {
@@ -192,7 +184,7 @@ impl Jot<'_> {
 pub(crate) async fn jot(
     shared: &Shared,
     lane: &mut Lane,
-    jot: Jot<'_>,
+    jot: Jot,
     entry: Option<ChainEntry>,
 ) -> Result<(), StoreError> {
     let row = lane.tail.next_row();
@@ -227,7 +219,7 @@ pub(crate) async fn jot(
 pub(crate) async fn write_jot(
     link: Link<'_>,
     row: i64,
-    jot: &Jot<'_>,
+    jot: &Jot,
     chain_id: ChainId,
     entry: Option<&ChainEntry>,
 ) -> Result<(), sqlx::Error> {
@@ -278,7 +270,7 @@ async fn file_portion(tx: &mut Tx, portion: &Portion) -> Result<(), StoreError> 
 }
 
 /// All jots of which something may have to be filed, the oldest first.
-async fn read(tx: &mut Tx) -> Result<Vec<Jot<'static>>, StoreError> {
+async fn read(tx: &mut Tx) -> Result<Vec<Jot>, StoreError> {
     let rows: Vec<(Vec<u8>,)> = on!(tx.link(), |db| sqlx::query_as(JOURNAL).fetch_all(&mut *db).await?);
     let jots = rows.iter().map(|(body,)| rmp_serde::from_slice(body));
     jots.collect::<Result<_, _>>()

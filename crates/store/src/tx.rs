@@ -140,7 +140,7 @@ pub struct Tx {
 }
 
 struct Jotted {
-    jot: Jot<'static>,
+    jot: Jot,
     /// The chain's head, if the jot has acts.
     head: Option<ChainHead>,
 }
@@ -190,7 +190,7 @@ impl Tx {
 
     /// What waits in the journal from this commit on, with its acts. Once in a transaction, which has
     /// filed what waited of the ledger, and audits nothing else.
-    pub(crate) async fn jot(&mut self, jot: Jot<'_>, acts: &[Act]) -> Result<(), StoreError> {
+    pub(crate) async fn jot(&mut self, jot: Jot, acts: &[Act]) -> Result<(), StoreError> {
         let (chain_id, now) = (self.shared.chain_id, self.now);
         let head = match self.lane.head.clone() {
             Some(head) => head,
@@ -200,7 +200,7 @@ impl Tx {
         let row = self.filed.row_after(&self.lane.tail);
         write_jot(self.link(), row, &jot, chain_id, entry.as_ref()).await?;
         self.jotted = Some(Jotted {
-            jot: jot.into_owned(),
+            jot,
             head: entry.map(|entry| entry.head),
         });
         Ok(())

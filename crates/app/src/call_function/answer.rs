@@ -45,7 +45,7 @@ pub(super) fn accepted(intent: &NewCommand) -> Box<Command> {
         grant_version,
         function: intent.function.clone(),
         argument: Some(intent.argument.clone()),
-        rule: intent.right.map_or("", Right::rule).to_owned(),
+        rule: intent.right.map_or("", Right::rule).into(),
         reason: intent.reason.clone(),
         state: CommandState::Accepted,
         body_digest: None,

@@ -36,6 +36,7 @@ pub(super) struct Undertaking {
 /// What came of the attempts to send.
 struct Attempted {
     state: CommandState,
+    at: Timestamp,
     sent_at: Option<Timestamp>,
     retry_after: Option<Duration>,
     denied: Option<Denied>,
@@ -49,11 +50,11 @@ impl App {
     ) -> Result<CallAnswer, StoreError> {
         let Attempted {
             state,
+            at,
             sent_at,
             retry_after,
             denied,
         } = self.attempt(&undertaking, allowed).await;
-        let at = self.clock.now();
         let recorded = self
             .record(Settlement {
                 command_id: undertaking.command.id,
@@ -138,6 +139,7 @@ impl App {
                 by: RefusedBy::Policy,
                 at: now,
             },
+            at: now,
             sent_at: None,
             retry_after: None,
             denied: Some(denied),
@@ -167,8 +169,10 @@ impl App {
             | CallOutcome::Refused(_)
             | CallOutcome::Unknown => None,
         };
+        let at = self.clock.now();
         Attempted {
-            state: CommandState::from_outcome(outcome, self.clock.now()),
+            state: CommandState::from_outcome(outcome, at),
+            at,
             sent_at,
             retry_after,
             denied: None,

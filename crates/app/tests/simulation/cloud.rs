@@ -161,7 +161,7 @@ impl UnkindCloud {
     fn arrived(&self, permit: &CallPermit, departed_at: Timestamp, acted: bool) -> usize {
         let mut arrivals = self.arrivals.lock().unwrap();
         arrivals.push(Arrival {
-            argument: permit.call().argument.clone(),
+            argument: permit.call().argument.to_string(),
             right: permit.right(),
             departed: self.witness.next(),
             departed_at,

@@ -177,7 +177,7 @@ impl Life {
         let call = FunctionCall {
             device_id: self.site.devices[device],
             function: "set".parse().unwrap(),
-            argument: number.to_string(),
+            argument: number.to_string().into(),
         };
         let idempotency_key = key.map(|key| key.parse().unwrap());
         let request = CallRequest {

@@ -191,7 +191,7 @@ fn a_stranger_gets_one_answer_whatever_is_asked() {
     let call = FunctionCall {
         device_id,
         function: "setTarget".parse().unwrap(),
-        argument: String::new(),
+        argument: "".into(),
     };
     let caller = world.caller(who);
     let denied = authorize_call(&call, &caller, Title::of(&caller, None), &world.facts, NOW).map(|_| ());

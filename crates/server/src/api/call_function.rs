@@ -1,6 +1,8 @@
 //! Calling a device's function, by a customer and by the maker. One use case, one ledger, one
 //! audit chain; they differ in whose rights are judged.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
 use http::request::Parts;
@@ -171,7 +173,7 @@ pub async fn staff_call_function(
         call: FunctionCall {
             device_id,
             function,
-            argument: request.argument,
+            argument: request.argument.into(),
         },
         on_behalf_of: request.customer_id,
         reason: request.reason.map(reason).transpose()?,
@@ -193,9 +195,9 @@ fn reason(text: String) -> Result<String, Problem> {
 
 impl CallFunctionRequest {
     /// No function waits in a queue yet: whoever asks for that is told, rather than surprised.
-    fn argument_to_send_now(self) -> Result<String, Problem> {
+    fn argument_to_send_now(self) -> Result<Arc<str>, Problem> {
         match self.deliver_before {
-            None => Ok(self.argument),
+            None => Ok(self.argument.into()),
             Some(_) => Err(Problem::invalid_pointer(
                 "/deliver_before",
                 "must be absent: the function may not be queued",

@@ -1,5 +1,8 @@
 //! How a command is told: its JSON, and the status that its state gives an HTTP answer.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
@@ -27,8 +30,8 @@ pub struct CommandResponse {
     #[schema(value_type = String, example = "setTarget")]
     function: FunctionName,
     /// Absent once it was erased.
-    #[schema(example = "21")]
-    argument: Option<String>,
+    #[schema(value_type = Option<String>, example = "21")]
+    argument: Option<Arc<str>>,
     /// What is proven: `accepted`, `sent`, `answered`, `refused`, `offline`, `expired`, `cancelled`
     /// or `unknown`.
     #[schema(example = "answered")]
@@ -51,8 +54,8 @@ pub struct CommandResponse {
 pub struct DecisionResponse {
     allowed: bool,
     /// The right by which it was allowed, or the rule by which it was refused.
-    #[schema(example = "grant")]
-    rule: String,
+    #[schema(value_type = String, example = "grant")]
+    rule: Cow<'static, str>,
     #[schema(value_type = Option<String>, example = "gra_01h455vb4pex5vsknk084sn02q")]
     grant_id: Option<GrantId>,
 }

@@ -42,7 +42,8 @@ impl fmt::Display for Actor {
 #[derive(Debug, Clone)]
 pub struct Act {
     json: String,
-    detail: Option<Detail>,
+    /// Boxed, for it is rare, and an act is handed on with each member that is said of it.
+    detail: Option<Box<Detail>>,
 }
 
 /// What may have to be forgotten, kept beside the chain.
@@ -87,16 +88,16 @@ impl Act {
 
     #[must_use]
     pub fn with_detail(mut self, subject: Option<CustomerId>, detail: &serde_json::Value) -> Self {
-        self.detail = Some(Detail {
+        self.detail = Some(Box::new(Detail {
             subject,
             text: detail.to_string(),
-        });
+        }));
         self
     }
 
     /// Takes the detail out, leaving its salted digest in the act.
     pub(super) fn split(mut self, entropy: &dyn Entropy) -> (Self, Option<Salted>) {
-        let salted = self.detail.take().map(|detail| Salted::draw(detail, entropy));
+        let salted = self.detail.take().map(|detail| Salted::draw(*detail, entropy));
         match &salted {
             Some(salted) => (self.about("detail", salted.digest()), Some(salted.clone())),
             None => (self, None),

@@ -58,10 +58,10 @@ pub(crate) struct Waiting {
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct WaitingLedger {
-    pub commands: Vec<CommandRow<'static>>,
+    pub commands: Vec<CommandRow>,
     places: IdMap<CommandId, usize>,
     /// Of commands that have been filed.
-    pub outcomes: Vec<OutcomeRow<'static>>,
+    pub outcomes: Vec<OutcomeRow>,
 }
 
 #[derive(Debug, Clone)]
@@ -96,7 +96,7 @@ impl Waiting {
     }
 
     /// What has to be filed first, if there is no room for it.
-    pub fn filing_that_makes_room_for(&self, jot: &Jot<'_>) -> Option<Filing<'static>> {
+    pub fn filing_that_makes_room_for(&self, jot: &Jot) -> Option<Filing<'static>> {
         let bytes: usize = jot.events.iter().map(|event| event.bytes()).sum();
         let events_fit =
             self.event_count + jot.events.len() <= EVENTS_AT_MOST && self.event_bytes + bytes <= EVENT_BYTES_AT_MOST;
@@ -108,13 +108,13 @@ impl Waiting {
         }
     }
 
-    pub fn add(&mut self, jot: Jot<'_>) {
+    pub fn add(&mut self, jot: Jot) {
         self.last_row += 1;
         let Jot {
             commands,
             outcomes,
             events,
-        } = jot.into_owned();
+        } = jot;
         if !(commands.is_empty() && outcomes.is_empty()) {
             Arc::make_mut(&mut self.ledger).add(commands, outcomes);
         }
@@ -244,7 +244,7 @@ impl WaitingLedger {
         }
     }
 
-    fn add(&mut self, commands: Vec<CommandRow<'static>>, outcomes: Vec<OutcomeRow<'static>>) {
+    fn add(&mut self, commands: Vec<CommandRow>, outcomes: Vec<OutcomeRow>) {
         for command in commands {
             self.places.insert(command.id(), self.commands.len());
             self.commands.push(command);
@@ -262,7 +262,7 @@ impl Portion {
     /// All that the journal holds, when only the journal can say. A part of a row may have been filed,
     /// and is filed once more, which changes nothing. So no outcome is made part of its command here:
     /// where the command has been filed, only the outcome is news.
-    pub(super) fn of_journal(jots: Vec<Jot<'static>>) -> Self {
+    pub(super) fn of_journal(jots: Vec<Jot>) -> Self {
         let mut ledger = WaitingLedger::default();
         let mut events = Vec::new();
         for jot in jots {

@@ -1,5 +1,7 @@
 //! A command as it is handed in, as it stands in its row, and as it is read back.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -54,7 +56,7 @@ pub struct NewCommand {
     pub by: By,
     pub right: Option<Right>,
     pub function: FunctionName,
-    pub argument: String,
+    pub argument: Arc<str>,
     pub reason: Option<String>,
     pub idempotency: Option<Idempotency>,
     /// If this function was let through less than so long ago, the intent is refused.
@@ -77,9 +79,9 @@ pub struct Command {
     pub grant_version: Option<i64>,
     pub function: FunctionName,
     /// `None` once it was erased.
-    pub argument: Option<String>,
+    pub argument: Option<Arc<str>>,
     /// The rule by which it was allowed or refused.
-    pub rule: String,
+    pub rule: Cow<'static, str>,
     pub reason: Option<String>,
     pub state: CommandState,
     pub body_digest: Option<SecretDigest>,
@@ -162,8 +164,8 @@ impl TryFrom<StoredCommand> for Command {
             grant_id: row.grant_id.map(|Text(id)| id),
             grant_version: row.grant_version,
             function: row.function.0,
-            argument: row.argument,
-            rule: row.rule,
+            argument: row.argument.map(Arc::from),
+            rule: row.rule.into(),
             reason: row.reason,
             state: state(
                 row.status.0,

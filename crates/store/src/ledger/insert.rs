@@ -2,6 +2,7 @@
 //! what waited in the journal.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,11 +18,10 @@ use super::state::StateColumns;
 use crate::error::StoreError;
 use crate::rows::ManyRows;
 use crate::tx::{Link, on};
-use crate::value::Text;
 
 /// A row to be inserted; members are its columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct CommandRow<'a> {
+pub(crate) struct CommandRow {
     command_id: CommandId,
     product_id: Option<ProductId>,
     device_id: DeviceId,
@@ -30,17 +30,17 @@ pub(crate) struct CommandRow<'a> {
     staff_id: Option<StaffId>,
     grant_id: Option<GrantId>,
     grant_version: Option<i64>,
-    function: Cow<'a, str>,
-    argument: Cow<'a, str>,
-    argument_salt: String,
-    rule: Cow<'a, str>,
-    reason: Option<Cow<'a, str>>,
-    idempotency_key: Option<Cow<'a, str>>,
-    body_digest: Option<String>,
+    function: Arc<str>,
+    argument: Arc<str>,
+    argument_salt: Arc<str>,
+    rule: Cow<'static, str>,
+    reason: Option<Arc<str>>,
+    idempotency_key: Option<Arc<str>>,
+    body_digest: Option<Arc<str>>,
     #[serde(with = "crate::value::spelled")]
     pub(super) status: CommandStatus,
     pub(super) return_value: Option<i32>,
-    pub(super) cause: Option<Cow<'a, str>>,
+    pub(super) cause: Option<Cow<'static, str>>,
     created_at: i64,
     pub(super) sent_at: Option<i64>,
     pub(super) settled_at: Option<i64>,
@@ -59,32 +59,33 @@ static INSERT: ManyRows = ManyRows::new(
     " ON CONFLICT DO NOTHING",
 );
 
-/// Returns how many of the rows were inserted.
-pub(crate) async fn insert_commands(mut link: Link<'_>, rows: &[CommandRow<'_>]) -> Result<u64, StoreError> {
+/// Returns how many of the rows were inserted. All text is bound as `Arc<str>`, which the driver takes as it
+/// is: of a borrowed text it would make two allocations.
+pub(crate) async fn insert_commands(mut link: Link<'_>, rows: &[CommandRow]) -> Result<u64, StoreError> {
     let mut inserted = 0;
     for (sql, chunk) in INSERT.statements(link.dialect(), rows) {
         inserted += on!(link.again(), |db| {
             let mut query = sqlx::query(sql);
             for row in chunk {
                 query = query
-                    .bind(Text(row.command_id))
-                    .bind(row.product_id.map(Text))
-                    .bind(Text(row.device_id))
-                    .bind(row.customer_id.map(Text))
-                    .bind(Text(row.client_id))
-                    .bind(row.staff_id.map(Text))
-                    .bind(row.grant_id.map(Text))
+                    .bind(Arc::<str>::from(row.command_id))
+                    .bind(row.product_id.map(Arc::<str>::from))
+                    .bind(Arc::<str>::from(row.device_id))
+                    .bind(row.customer_id.map(Arc::<str>::from))
+                    .bind(Arc::<str>::from(row.client_id))
+                    .bind(row.staff_id.map(Arc::<str>::from))
+                    .bind(row.grant_id.map(Arc::<str>::from))
                     .bind(row.grant_version)
-                    .bind(&*row.function)
-                    .bind(&*row.argument)
-                    .bind(row.argument_salt.as_str())
-                    .bind(&*row.rule)
-                    .bind(row.reason.as_deref())
-                    .bind(row.idempotency_key.as_deref())
-                    .bind(row.body_digest.as_deref())
-                    .bind(row.status.as_str())
+                    .bind(Arc::clone(&row.function))
+                    .bind(Arc::clone(&row.argument))
+                    .bind(Arc::clone(&row.argument_salt))
+                    .bind(Arc::<str>::from(&*row.rule))
+                    .bind(row.reason.clone())
+                    .bind(row.idempotency_key.clone())
+                    .bind(row.body_digest.clone())
+                    .bind(Arc::<str>::from(row.status.as_str()))
                     .bind(row.return_value.map(i64::from))
-                    .bind(row.cause.as_deref())
+                    .bind(row.cause.as_deref().map(Arc::<str>::from))
                     .bind(row.created_at)
                     .bind(row.sent_at)
                     .bind(row.settled_at)
@@ -96,48 +97,19 @@ pub(crate) async fn insert_commands(mut link: Link<'_>, rows: &[CommandRow<'_>])
     Ok(inserted)
 }
 
-impl CommandRow<'_> {
+impl CommandRow {
     pub fn id(&self) -> CommandId {
         self.command_id
-    }
-
-    /// The same row, for keeping.
-    pub fn into_owned(self) -> CommandRow<'static> {
-        let owned = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
-        CommandRow {
-            command_id: self.command_id,
-            product_id: self.product_id,
-            device_id: self.device_id,
-            customer_id: self.customer_id,
-            client_id: self.client_id,
-            staff_id: self.staff_id,
-            grant_id: self.grant_id,
-            grant_version: self.grant_version,
-            function: Cow::Owned(self.function.into_owned()),
-            argument: Cow::Owned(self.argument.into_owned()),
-            argument_salt: self.argument_salt,
-            rule: Cow::Owned(self.rule.into_owned()),
-            reason: owned(self.reason),
-            idempotency_key: owned(self.idempotency_key),
-            body_digest: self.body_digest,
-            status: self.status,
-            return_value: self.return_value,
-            cause: owned(self.cause),
-            created_at: self.created_at,
-            sent_at: self.sent_at,
-            settled_at: self.settled_at,
-            deadline_at: self.deadline_at,
-        }
     }
 }
 
 impl NewCommand {
     /// As an intent: allowed by a right, or about to be refused by its function's clock.
-    pub(crate) fn intent_row(&self, salt: &[u8; 16]) -> CommandRow<'_> {
+    pub(crate) fn intent_row(&self, salt: &[u8; 16]) -> CommandRow {
         self.row(CommandState::Accepted, self.right.map_or("", Right::rule), salt)
     }
 
-    pub(super) fn row<'a>(&'a self, state: CommandState, rule: &'a str, salt: &[u8; 16]) -> CommandRow<'a> {
+    pub(super) fn row(&self, state: CommandState, rule: &'static str, salt: &[u8; 16]) -> CommandRow {
         let columns = StateColumns::from(state);
         let (grant_id, grant_version) = match self.right {
             Some(Right::Grant { id, version }) => (Some(id), Some(version)),
@@ -153,13 +125,13 @@ impl NewCommand {
             staff_id: self.by.staff_id,
             grant_id,
             grant_version,
-            function: Cow::Borrowed(self.function.as_str()),
-            argument: Cow::Borrowed(&self.argument),
-            argument_salt: URL_SAFE_NO_PAD.encode(salt),
+            function: self.function.clone().into(),
+            argument: Arc::clone(&self.argument),
+            argument_salt: URL_SAFE_NO_PAD.encode(salt).into(),
             rule: Cow::Borrowed(rule),
-            reason: self.reason.as_deref().map(Cow::Borrowed),
-            idempotency_key: idempotency.map(|idempotency| Cow::Borrowed(idempotency.key.as_str())),
-            body_digest: idempotency.map(|idempotency| digest_text(&idempotency.body_digest)),
+            reason: self.reason.as_deref().map(Arc::from),
+            idempotency_key: idempotency.map(|idempotency| idempotency.key.as_str().into()),
+            body_digest: idempotency.map(|idempotency| digest_text(&idempotency.body_digest).into()),
             status: columns.status,
             return_value: columns.return_value,
             cause: columns.cause.map(Cow::Borrowed),

@@ -55,11 +55,11 @@ static SETTLE: ManyRows = ManyRows::new(
 
 /// The columns that an outcome changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct OutcomeRow<'a> {
+pub(crate) struct OutcomeRow {
     command_id: CommandId,
     #[serde(with = "crate::value::spelled")]
     status: CommandStatus,
-    cause: Option<Cow<'a, str>>,
+    cause: Option<Cow<'static, str>>,
     return_value: Option<i32>,
     sent_at: Option<i64>,
     settled_at: Option<i64>,
@@ -79,7 +79,7 @@ pub(crate) fn gives_way(standing: CommandStatus, to: CommandStatus) -> bool {
 }
 
 impl Settlement {
-    pub(crate) fn row(&self) -> OutcomeRow<'static> {
+    pub(crate) fn row(&self) -> OutcomeRow {
         let columns = StateColumns::from(self.state);
         OutcomeRow {
             command_id: self.command_id,
@@ -100,26 +100,18 @@ impl Settlement {
     }
 }
 
-impl OutcomeRow<'_> {
+impl OutcomeRow {
     pub fn command_id(&self) -> CommandId {
         self.command_id
     }
-
-    /// The same row, for keeping.
-    pub fn into_owned(self) -> OutcomeRow<'static> {
-        OutcomeRow {
-            cause: self.cause.map(|cause| Cow::Owned(cause.into_owned())),
-            ..self
-        }
-    }
 }
 
-impl CommandRow<'static> {
+impl CommandRow {
     /// Does what `SETTLE` does, for a row that is not in its table yet.
-    pub fn settle(&mut self, outcome: OutcomeRow<'_>) {
+    pub fn settle(&mut self, outcome: OutcomeRow) {
         if gives_way(self.status, outcome.status) {
             self.status = outcome.status;
-            self.cause = outcome.cause.map(|cause| Cow::Owned(cause.into_owned()));
+            self.cause = outcome.cause;
             self.return_value = outcome.return_value;
             self.sent_at = outcome.sent_at.or(self.sent_at);
             self.settled_at = outcome.settled_at;
@@ -160,7 +152,7 @@ pub(crate) async fn write_outcomes(
 }
 
 /// Settles commands that are in their table, in the order in which it happened.
-pub(crate) async fn settle_commands(mut link: Link<'_>, outcomes: &[OutcomeRow<'static>]) -> Result<(), StoreError> {
+pub(crate) async fn settle_commands(mut link: Link<'_>, outcomes: &[OutcomeRow]) -> Result<(), StoreError> {
     let mut waiting = outcomes.to_vec();
     while !waiting.is_empty() {
         let (first, others) = first_of_each_command(waiting, OutcomeRow::command_id);
@@ -178,7 +170,7 @@ fn first_of_each_command<T>(waiting: Vec<T>, command_id: impl Fn(&T) -> CommandI
 }
 
 /// Says which commands were changed.
-async fn settle(mut link: Link<'_>, outcomes: &[OutcomeRow<'static>]) -> Result<HashSet<CommandId>, StoreError> {
+async fn settle(mut link: Link<'_>, outcomes: &[OutcomeRow]) -> Result<HashSet<CommandId>, StoreError> {
     let mut settled = HashSet::with_capacity(outcomes.len());
     for (sql, chunk) in SETTLE.statements(link.dialect(), outcomes) {
         let rows: Vec<(Text<CommandId>,)> = on!(link.again(), |db| {

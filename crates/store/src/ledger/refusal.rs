@@ -28,7 +28,7 @@ impl Store {
 }
 
 impl Refusal {
-    pub(crate) fn row(&self, salt: &[u8; 16]) -> CommandRow<'_> {
+    pub(crate) fn row(&self, salt: &[u8; 16]) -> CommandRow {
         let state = CommandState::Refused {
             by: RefusedBy::Policy,
             at: self.command.created_at,

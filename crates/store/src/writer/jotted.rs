@@ -18,15 +18,15 @@ use crate::journal::{Filing, Jot, jot};
 use crate::ledger::{IntentRecorded, OutcomeRecorded, gives_way};
 use crate::telemetry::EventFate;
 
-pub(super) struct Jotted<'b> {
-    jot: Jot<'b>,
+pub(super) struct Jotted {
+    jot: Jot,
     acts: Vec<Act>,
     answers: Answers,
 }
 
-impl<'b> Jotted<'b> {
+impl Jotted {
     /// `None` if the database has to be asked about some of it.
-    pub fn of(batch: &'b Batch, lane: &Lane, shared: &Shared, in_flight: &InFlight) -> Option<Self> {
+    pub fn of(batch: &Batch, lane: &Lane, shared: &Shared, in_flight: &InFlight) -> Option<Self> {
         if !lane.tail.is_used() || !batch.is_plain(shared) {
             return None;
         }
@@ -74,7 +74,7 @@ impl<'b> Jotted<'b> {
         Ok(self.answers)
     }
 
-    fn take_intents(&mut self, batch: &'b Batch, shared: &Shared) {
+    fn take_intents(&mut self, batch: &Batch, shared: &Shared) {
         for asked in &batch.intents {
             let salt = random_bytes(&*shared.entropy);
             self.jot.commands.push(asked.entry.intent_row(&salt));
@@ -83,7 +83,7 @@ impl<'b> Jotted<'b> {
     }
 
     /// `None` if it is not known how one of the commands stands.
-    fn take_outcomes(&mut self, batch: &'b Batch, in_flight: &InFlight) -> Option<()> {
+    fn take_outcomes(&mut self, batch: &Batch, in_flight: &InFlight) -> Option<()> {
         let mut standings: IdMap<CommandId, CommandStatus> = IdMap::default();
         standings.reserve(batch.outcomes.len());
         for asked in &batch.outcomes {
@@ -105,7 +105,7 @@ impl<'b> Jotted<'b> {
         Some(())
     }
 
-    fn take_refusals(&mut self, batch: &'b Batch, shared: &Shared) {
+    fn take_refusals(&mut self, batch: &Batch, shared: &Shared) {
         for refusal in &batch.refusals {
             let salt = random_bytes(&*shared.entropy);
             self.jot.commands.push(refusal.row(&salt));
@@ -113,7 +113,7 @@ impl<'b> Jotted<'b> {
         }
     }
 
-    fn take_arrivals(&mut self, batch: &'b Batch) {
+    fn take_arrivals(&mut self, batch: &Batch) {
         for asked in &batch.arrivals {
             let events = &asked.entry.events;
             self.jot.events.extend(events.iter().map(Arc::clone));

@@ -51,9 +51,9 @@ async fn one_entry_that_the_database_refuses_fails_alone() {
     let (_, device_id, _) = world.held_device().await;
     let held = world.store.write(NOW).await.unwrap();
     let recording = futures_util::future::join_all((0..50).map(|number| {
-        let argument = if number == 25 { "\0".to_owned() } else { "20".to_owned() };
+        let argument = if number == 25 { "\0" } else { "20" };
         world.store.record_intent(NewCommand {
-            argument,
+            argument: argument.into(),
             ..world.command(device_id)
         })
     }));

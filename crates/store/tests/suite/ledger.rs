@@ -43,7 +43,7 @@ on_both! {
         assert_eq!(world.store.record_intent(new.clone()).await.unwrap(), IntentRecorded::Recorded);
         let read = world.store.command(new.id).await.unwrap().unwrap();
         assert_eq!(read.state, CommandState::Accepted);
-        assert_eq!((read.customer_id, read.argument.as_deref(), read.rule.as_str()), (Some(ada), Some("20"), "staff"));
+        assert_eq!((read.customer_id, read.argument.as_deref(), &*read.rule), (Some(ada), Some("20"), "staff"));
         assert_eq!(read.body_digest, Some(SecretDigest::of("20")));
         assert_eq!((read.created_at, read.settled_at), (NOW, None));
     }
@@ -135,7 +135,7 @@ on_both! {
         assert!(recorded.contains(&IntentRecorded::Recorded));
         let lost = recorded.iter().position(|each| *each == IntentRecorded::CoolingDown { until: later(100) }).unwrap();
         let refused = world.store.command(at_once[lost].id).await.unwrap().unwrap();
-        assert_eq!((refused.state, refused.rule.as_str()), (CommandState::Refused { by: RefusedBy::Policy, at: NOW }, "cooling-down"));
+        assert_eq!((refused.state, &*refused.rule), (CommandState::Refused { by: RefusedBy::Policy, at: NOW }, "cooling-down"));
         assert_eq!(world.store.record_intent(cooling(99)).await.unwrap(), IntentRecorded::CoolingDown { until: later(100) });
         assert_eq!(world.store.record_intent(cooling(100)).await.unwrap(), IntentRecorded::Recorded);
         assert_eq!(world.facts(ada, device_id).await.last_called_at, Some(later(100)));
@@ -147,7 +147,7 @@ on_both! {
         assert!(world.store.record_refusal(Refusal { command: command.clone(), rule: "not-found" }));
         let world = world.reopened().await;
         let read = world.store.command(command.id).await.unwrap().unwrap();
-        assert_eq!((read.state.status(), read.rule.as_str()), (CommandStatus::Refused, "not-found"));
+        assert_eq!((read.state.status(), &*read.rule), (CommandStatus::Refused, "not-found"));
     }
 
     async fn commands_are_listed_newest_first(world) {

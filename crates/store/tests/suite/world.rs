@@ -271,7 +271,7 @@ impl World {
             },
             right: Some(Right::Maker),
             function: "setTarget".parse().unwrap(),
-            argument: "20".to_owned(),
+            argument: "20".into(),
             reason: None,
             idempotency: None,
             cool_down: Duration::ZERO,
