@@ -74,7 +74,7 @@ pub fn idle_app() -> Arc<App> {
     let begin = || {
         // The store's own tasks live as long as this runtime: as long as the process.
         let runtime = Box::leak(Box::new(tokio::runtime::Runtime::new().unwrap()));
-        // So is its folder, which nobody removes: it lies where `cargo clean` finds it.
+        // So does its folder, which nobody removes: it lies where `cargo clean` finds it.
         let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
         runtime.block_on(open(&scratch))
     };
